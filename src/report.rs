@@ -1,0 +1,178 @@
+//! Findings about a document: what is wrong, where, and what to do about it.
+//!
+//! A [`Report`] collects everything wrong with a document at once, so that a user mends a file in one go.
+//! It owns the text of the sources it points into, to draw the line and the caret; sources that hold
+//! secrets are simply never added, and their findings are drawn without a snippet.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde::Serialize;
+
+/// How bad a finding is. `Error` means nothing was rendered; `Warning` that it renders but will likely hurt;
+/// `Note` is information and leaves the exit status alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Note,
+    Warning,
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        })
+    }
+}
+
+/// A place in a source text. `line` and `column` count from 1, `column` in characters; `bytes` is the marked token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    pub file: Arc<str>,
+    pub line: usize,
+    pub column: usize,
+    #[serde(skip)]
+    pub bytes: Range<usize>,
+}
+
+/// One thing that is wrong, at `path` (`hosts.lenovo3.mac`; empty for the whole document).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub severity: Severity,
+    pub path: String,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    #[serde(flatten)]
+    pub place: Option<Place>,
+}
+
+impl Finding {
+    pub fn new(severity: Severity, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Finding { severity, path: path.into(), message: message.into(), help: None, place: None }
+    }
+
+    pub fn error(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Finding::new(Severity::Error, path, message)
+    }
+
+    pub fn warning(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Finding::new(Severity::Warning, path, message)
+    }
+
+    pub fn note(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Finding::new(Severity::Note, path, message)
+    }
+
+    /// The remedy, in the imperative.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub fn at(mut self, place: Option<Place>) -> Self {
+        self.place = place;
+        self
+    }
+
+    /// `path: message`, or the message alone for the whole document.
+    pub fn title(&self) -> String {
+        if self.path.is_empty() { self.message.clone() } else { format!("{}: {}", self.path, self.message) }
+    }
+}
+
+/// All findings, in the order they were made, and the texts they point into.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    findings: Vec<Finding>,
+    sources: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl Report {
+    pub fn new() -> Self {
+        Report::default()
+    }
+
+    /// Lets findings in `file` be drawn with their line. Never add a text that holds a secret.
+    pub fn add_source(&mut self, file: impl Into<Arc<str>>, text: impl Into<Arc<str>>) {
+        self.sources.insert(file.into(), text.into());
+    }
+
+    pub fn push(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    pub fn extend(&mut self, other: Report) {
+        self.findings.extend(other.findings);
+        self.sources.extend(other.sources);
+    }
+
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// The worst severity found, `None` when there is no finding at all.
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.iter().map(|finding| finding.severity).max()
+    }
+
+    pub fn has_errors(&self) -> bool {
+        self.worst() == Some(Severity::Error)
+    }
+
+    /// For people: every finding with its line, a caret and the remedy.
+    pub fn to_text(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let mut text = String::new();
+        for finding in &self.findings {
+            text.push_str(&self.draw(finding, &renderer));
+            text.push_str("\n\n");
+        }
+        text
+    }
+
+    fn draw(&self, finding: &Finding, renderer: &Renderer) -> String {
+        let level = match finding.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
+        };
+        let mut group = Group::with_title(level.primary_title(finding.title()));
+        let mut place_line = String::new();
+        if let Some(place) = &finding.place {
+            match self.sources.get(&place.file) {
+                Some(source) => {
+                    let end = place.bytes.end.min(source.len());
+                    let start = place.bytes.start.min(end);
+                    group = group.element(
+                        Snippet::source(source.as_ref())
+                            .path(place.file.as_ref())
+                            .annotation(AnnotationKind::Primary.span(start..end)),
+                    );
+                }
+                None => place_line = format!("\n  --> {}:{}:{}", place.file, place.line, place.column),
+            }
+        }
+        if let Some(help) = &finding.help {
+            if place_line.is_empty() {
+                group = group.element(Level::HELP.message(help.as_str()));
+            } else {
+                place_line.push_str(&format!("\n  = help: {help}"));
+            }
+        }
+        let mut text = renderer.render(&[group]);
+        text.push_str(&place_line);
+        text
+    }
+}
