@@ -1,7 +1,11 @@
 //! pxe-serve: one inventory in, everything a freshly reinstalled node needs out.
 //!
-//! A [`render::Site`] is everything bytes may depend on; [`render::render`] turns it into a
+//! A `render::Site` is everything bytes may depend on; `render::render` turns it into a
 //! [`catalogue::Catalogue`]; everything else is a view of the catalogue. See `docs/architecture.md`.
 
 pub mod butane;
+pub mod catalogue;
+pub mod generation;
+pub mod ids;
+pub mod inventory;
 pub mod report;
