@@ -121,6 +121,16 @@ impl<'d> Item<'d> {
         }
     }
 
+    pub fn truth(&self) -> Option<bool> {
+        match self.node.value {
+            Value::Bool(truth) => Some(truth),
+            _ => {
+                self.wrong_kind("true or false", "write true or false, without quotes");
+                None
+            }
+        }
+    }
+
     /// A whole number within bounds, in `unit`.
     pub fn number(&self, least: u32, most: u32, unit: &str) -> Option<u32> {
         let number = self.integer()?;
