@@ -1,7 +1,5 @@
-fn main() {
-    let file = std::env::args().nth(1).unwrap();
-    let bytes = std::fs::read(&file).unwrap();
-    let (inventory, report) = pxe_serve::inventory::parse(&file, &bytes);
-    print!("{}", report.to_text(false));
-    println!("{:?}", inventory.is_some());
+//! The program: everything it does is in the library, so that tests and other programs can have it.
+
+fn main() -> std::process::ExitCode {
+    pxe_serve::cli::main()
 }

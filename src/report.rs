@@ -128,6 +128,11 @@ impl Report {
         self.sources.extend(other.sources);
     }
 
+    /// Takes back what was said after the first `length` findings, to say it better.
+    pub fn truncate(&mut self, length: usize) {
+        self.findings.truncate(length);
+    }
+
     /// In the order of the text, as one mends a file; what has no place comes first.
     pub fn sort_by_place(&mut self) {
         let position = |finding: &Finding| {

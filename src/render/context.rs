@@ -1,5 +1,6 @@
 //! What templates know. Decisions are made here, so that a template needs only `if` and `for`.
 
+use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
 
@@ -66,9 +67,9 @@ impl<'s> Contexts<'s> {
                 domain => network.domain.as_ref().map(|domain| domain.as_str()),
                 control_planes_name => network.control_planes_name.as_ref().map(|name| name.as_str()),
             },
-            ssh_authorized_keys => inventory.ssh_authorized_keys.iter().map(|key| key.as_str()).collect::<Vec<_>>(),
+            ssh_authorized_keys => inventory.ssh_authorized_keys.iter().map(|key| key.to_string()).collect::<Vec<_>>(),
             keepalived => context! {
-                virtual_router_id => keepalived.virtual_router_id,
+                virtual_router_id => keepalived.virtual_router_id.to_string(),
                 advert_int => keepalived.advert_int_seconds,
                 // VRRPv3, which IPv6 needs, has no authentication (RFC 5798 §9): keepalived -t exits 5.
                 authentication => site.secrets.auth_pass.is_some() && vip.is_ipv4(),
@@ -109,14 +110,14 @@ impl<'s> Contexts<'s> {
     pub fn boot(&self, boot: &super::boots::Boot<'_>) -> Value {
         let version = &self.inventory.k3s.version;
         context! {
-            name => boot.name,
+            name => boot.name.as_str(),
             phase => match boot.phase { Phase::Bootstrap => "bootstrap", Phase::Reinstall => "reinstall" },
             k3s => context! {
                 version => version.to_string(),
                 authentication_config => version.has_authentication_config(),
                 mode => k3s::mode(boot.host),
             },
-            k3s_config => Value::from_serialize(k3s::config(self.inventory, boot)),
+            k3s_config => Value::from(Serde(k3s::config(self.inventory, boot))),
             ..self.host(boot.host)
         }
     }
@@ -124,9 +125,11 @@ impl<'s> Contexts<'s> {
 
 fn host_context(inventory: &Inventory, host: &Host) -> Value {
     let vip = inventory.vips.control_planes;
-    let peers = inventory.control_planes().filter(|peer| peer.name != host.name && peer.address.is_ipv4() == vip.is_ipv4());
+    let peers = inventory
+        .control_planes()
+        .filter(|peer| peer.name != host.name && peer.address.is_ipv4() == vip.is_ipv4());
     let labels = host.labels.iter().map(|(key, value)| (key.to_string(), value.as_str().into()));
-    Value::from_serialize(HostContext {
+    Value::from(Serde(HostContext {
         name: host.name.as_str(),
         fqdn: host.fqdn(&inventory.network).map(|name| name.to_string()),
         address: host.address.to_string(),
@@ -166,5 +169,5 @@ fn host_context(inventory: &Inventory, host: &Host) -> Value {
             })
             .collect(),
         vars: &host.vars,
-    })
+    }))
 }

@@ -65,7 +65,8 @@ fn read_list(list: &TemplateSource, templates: &Templates, report: &mut Report) 
     let cell = RefCell::new(Report::new());
     let declarations = Document::parse(&list.file, list.text.as_bytes(), &cell).and_then(|document| {
         let mut fields = Fields::of(&Item::root(&document.root, &cell))?;
-        let entries = fields.require("artifacts", "write `artifacts:` and a list of entries below it")?.list()?;
+        let entries =
+            fields.require("artifacts", "write `artifacts:` and a list of entries below it")?.list()?;
         let declarations: Vec<_> = entries.iter().filter_map(|item| read_entry(item, templates)).collect();
         fields.finish();
         Some(declarations)
@@ -78,13 +79,17 @@ fn read_entry(item: &Item<'_>, templates: &Templates) -> Option<Declaration> {
     let mut fields = Fields::of(item)?;
     let text = |item: Item<'_>| item.text().map(|text| item.at(text.to_owned()));
     let path = fields.require("path", "say where it is served, such as pxe/configs/NAME").and_then(text);
-    let template = fields.require("template", "name its template, relative to the templates folder").and_then(text);
+    let template =
+        fields.require("template", "name its template, relative to the templates folder").and_then(text);
     let hosts = fields.get("hosts").and_then(text);
     let install = fields.get("install").map(|item| read_install(&item));
     fields.finish();
-    if let Some(template) = template.as_ref().filter(|template| !templates.sources.contains_key(&template.value)) {
+    if let Some(template) =
+        template.as_ref().filter(|template| !templates.sources.contains_key(&template.value))
+    {
         let known: Vec<&str> = templates.sources.keys().map(String::as_str).collect();
-        let help = crate::document::suggest(&template.value, &known).unwrap_or_else(|| "add the file to the templates folder".into());
+        let help = crate::document::suggest(&template.value, &known)
+            .unwrap_or_else(|| "add the file to the templates folder".into());
         item.push(template.error("there is no such template").help(help));
     }
     let install = match install {
@@ -97,8 +102,11 @@ fn read_entry(item: &Item<'_>, templates: &Templates) -> Option<Declaration> {
 
 fn read_install(item: &Item<'_>) -> Option<Install> {
     let mut fields = Fields::of(item)?;
-    let path = fields.require("path", "say where it goes on the node").and_then(|item| item.parse::<NodePath>());
-    let mode = fields.require("mode", "write 0644, 0755 for a script, 0600 for a secret").and_then(|item| read_mode(&item));
+    let path =
+        fields.require("path", "say where it goes on the node").and_then(|item| item.parse::<NodePath>());
+    let mode = fields
+        .require("mode", "write 0644, 0755 for a script, 0600 for a secret")
+        .and_then(|item| read_mode(&item));
     let enable = fields.get("enable").and_then(|item| item.truth()).unwrap_or(false);
     let when = fields.get("when").and_then(|item| item.text().map(|text| item.at(text.to_owned())));
     fields.finish();

@@ -42,21 +42,43 @@ pub fn render_declared(
         let wanted = |kitchen: &mut Kitchen<'_>, condition: Option<&At<String>>, index: usize| {
             condition.is_none_or(|condition| holds(kitchen, compiled, condition, &boot_contexts[index]))
         };
-        let chosen: Vec<usize> = (0..boots.len()).filter(|index| wanted(kitchen, declaration.hosts.as_ref(), *index)).collect();
+        let chosen: Vec<usize> =
+            (0..boots.len()).filter(|index| wanted(kitchen, declaration.hosts.as_ref(), *index)).collect();
         if chosen.is_empty() {
             continue;
         }
         match declaration.scope() {
             Scope::Shared => {
-                let hosts: BTreeSet<HostName> = chosen.iter().map(|index| boots[*index].host.name.clone()).collect();
+                let hosts: BTreeSet<HostName> =
+                    chosen.iter().map(|index| boots[*index].host.name.clone()).collect();
                 let everyone = hosts.len() == kitchen.site.inventory.hosts.len();
                 let audience = if everyone { Audience::Everyone } else { Audience::Hosts(hosts) };
-                render_one(kitchen, compiled, declaration, &declaration.path.value, contexts.site(), &audience);
+                render_one(
+                    kitchen,
+                    compiled,
+                    declaration,
+                    &declaration.path.value,
+                    contexts.site(),
+                    &audience,
+                );
             }
             Scope::Host => {
-                for host in kitchen.site.inventory.hosts.iter().filter(|host| chosen.iter().any(|index| boots[*index].host.name == host.name)) {
+                for host in kitchen
+                    .site
+                    .inventory
+                    .hosts
+                    .iter()
+                    .filter(|host| chosen.iter().any(|index| boots[*index].host.name == host.name))
+                {
                     let path = declaration.path.value.replace("{host}", host.name.as_str());
-                    render_one(kitchen, compiled, declaration, &path, &contexts.host(host), &Audience::host(&host.name));
+                    render_one(
+                        kitchen,
+                        compiled,
+                        declaration,
+                        &path,
+                        &contexts.host(host),
+                        &Audience::host(&host.name),
+                    );
                 }
             }
             Scope::Boot => {
@@ -64,7 +86,14 @@ pub fn render_declared(
                     let (boot, context) = (&boots[*index], &boot_contexts[*index]);
                     for name in std::iter::once(boot.name.as_str()).chain(boot.alias()) {
                         let path = path_for(declaration, boot, name);
-                        render_one(kitchen, compiled, declaration, &path, context, &Audience::host(&boot.host.name));
+                        render_one(
+                            kitchen,
+                            compiled,
+                            declaration,
+                            &path,
+                            context,
+                            &Audience::host(&boot.host.name),
+                        );
                     }
                 }
             }
@@ -97,18 +126,30 @@ fn render_one(
     context: &Value,
     audience: &Audience,
 ) {
-    let output = compiled.render(&declaration.template.value, path, context, &kitchen.site.secrets, &mut kitchen.report);
+    let output = compiled.render(
+        &declaration.template.value,
+        path,
+        context,
+        &kitchen.site.secrets,
+        &mut kitchen.report,
+    );
     let Some(output) = output else { return };
     if output.sensitivity == Sensitivity::Secret
         && let Some(install) = declaration.install.as_ref().filter(|install| install.mode.value & 0o077 != 0)
     {
-        let message = format!("{path} holds a secret, and mode {:04o} lets others read it", install.mode.value);
+        let message =
+            format!("{path} holds a secret, and mode {:04o} lets others read it", install.mode.value);
         kitchen.report.push(install.mode.error(message).help("write 0600"));
     }
     kitchen.add(path, output.text.into_bytes(), output.sensitivity, audience.clone());
 }
 
-fn holds(kitchen: &mut Kitchen<'_>, compiled: &Compiled<'_>, condition: &At<String>, context: &Value) -> bool {
+fn holds(
+    kitchen: &mut Kitchen<'_>,
+    compiled: &Compiled<'_>,
+    condition: &At<String>,
+    context: &Value,
+) -> bool {
     match compiled.holds(&condition.value, context) {
         Ok(truth) => truth,
         Err(why) => {

@@ -1,5 +1,6 @@
 //! Butane from a template, Ignition from the Butane: each file the node fetches is named with its digest.
 
+use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
 
@@ -40,14 +41,17 @@ pub fn render_ignition(
         };
         let path = format!("pxe/butane/{}.bu", boot.name);
         let secrets = &kitchen.site.secrets;
-        let Some(output) = compiled.render(&template, &path, &context, secrets, &mut kitchen.report) else { continue };
+        let Some(output) = compiled.render(&template, &path, &context, secrets, &mut kitchen.report) else {
+            continue;
+        };
         let Some(ignition) = compile(kitchen, &path, &output) else { continue };
         for name in std::iter::once(boot.name.as_str()).chain(boot.alias()) {
             let audience = Audience::host(&boot.host.name);
             let butane = output.text.clone().into_bytes();
             kitchen.add(&format!("pxe/butane/{name}.bu"), butane, output.sensitivity, audience.clone());
             let path = format!("pxe/ignition/{name}.ign");
-            let artifact = with_versions(Artifact::new(&path, ignition.clone(), output.sensitivity, audience));
+            let artifact =
+                with_versions(Artifact::new(&path, ignition.clone(), output.sensitivity, audience));
             kitchen.add_artifact(&path, artifact);
         }
     }
@@ -64,19 +68,19 @@ fn file_contexts(kitchen: &Kitchen<'_>, files: &[InstalledFile]) -> Vec<Value> {
     let contexts = files.iter().filter_map(|file| {
         // A file that could not be rendered has its finding already.
         let digest = kitchen.catalogue.get(&file.source)?.digest();
-        Some(Value::from_serialize(FileContext {
+        Some(Value::from(Serde(FileContext {
             path: &file.path,
             mode: format!("{:04o}", file.mode),
             url: format!("{base_url}/{}?sha256={}", file.source, digest.sha256),
             // SHA-512: what Ignition verifies from spec 3.0 on; sha256 needs 3.1.
             hash: format!("sha512-{}", digest.sha512),
-        }))
+        })))
     });
     contexts.collect()
 }
 
-fn unit_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+fn unit_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_owned()
 }
 
 /// The lowest fcos version that can say what the node template says about this host.
@@ -98,18 +102,23 @@ fn compile(kitchen: &mut Kitchen<'_>, path: &str, output: &super::templates::Out
     }
     for finding in compiled.report.findings() {
         let severity = finding.severity.max(Severity::Warning);
-        let help = finding.help.clone().unwrap_or_else(|| "mend the template in butane/ that makes this line".into());
+        let help = finding
+            .help
+            .clone()
+            .unwrap_or_else(|| "mend the template in butane/ that makes this line".into());
         kitchen.report.push(Finding { severity, help: Some(help), ..finding.clone() });
     }
     compiled.ignition
 }
 
 /// Notes which version the config is, and adds the lowest that can say the same.
-fn with_versions(artifact: Artifact) -> Artifact {
+fn with_versions(mut artifact: Artifact) -> Artifact {
     let alternative = butane::lowest(artifact.bytes()).map(|(version, bytes)| Alternative {
         ignition_version: version,
         digest: Digest::of(&bytes),
         bytes: bytes.into(),
     });
-    Artifact { ignition_version: butane::version_of(artifact.bytes()), alternative, ..artifact }
+    artifact.ignition_version = butane::version_of(artifact.bytes());
+    artifact.alternative = alternative;
+    artifact
 }

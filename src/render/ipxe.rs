@@ -34,7 +34,8 @@ fn add(
     context: &minijinja::Value,
     audience: Audience,
 ) {
-    if let Some(output) = compiled.render(template, path, context, &kitchen.site.secrets, &mut kitchen.report) {
+    if let Some(output) = compiled.render(template, path, context, &kitchen.site.secrets, &mut kitchen.report)
+    {
         kitchen.add(path, output.text.into_bytes(), output.sensitivity, audience);
     }
 }

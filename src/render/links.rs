@@ -23,7 +23,10 @@ pub fn check(site: &Site, catalogue: &Catalogue, report: &mut Report) {
         }
     }
     for image in missing_images {
-        let help = format!("put it there, or name the file that is there in `fcos:`; nodes fetch {}/{image}", site.inventory.router.base_url);
+        let help = format!(
+            "put it there, or name the file that is there in `fcos:`; nodes fetch {}/{image}",
+            site.inventory.router.base_url
+        );
         report.push(Finding::warning(image.as_str(), "is not in the --static folder").help(help));
     }
 }
@@ -42,7 +45,8 @@ struct Link<'t> {
 impl Links<'_> {
     fn in_text<'t>(&self, text: &'t str) -> Vec<Link<'t>> {
         let base = format!("{}/", self.site.inventory.router.base_url);
-        let ends = |character: char| !(character.is_ascii_alphanumeric() || "._~/?=&%+:@!-".contains(character));
+        let ends =
+            |character: char| !(character.is_ascii_alphanumeric() || "._~/?=&%+:@!-".contains(character));
         text.match_indices(&base)
             .map(|(start, _)| {
                 let rest = &text[start + base.len()..];
@@ -109,12 +113,19 @@ impl Links<'_> {
         let Ok(config) = serde_json::from_str(text) else { return };
         let base = format!("{}/", self.site.inventory.router.base_url);
         each_object(&config, &mut |object| {
-            let Some(rest) = object.get("source").and_then(|source| source.as_str()).and_then(|source| source.strip_prefix(&base)) else {
+            let Some(rest) = object
+                .get("source")
+                .and_then(|source| source.as_str())
+                .and_then(|source| source.strip_prefix(&base))
+            else {
                 return;
             };
             let target = rest.split('?').next().unwrap_or(rest);
             let Some(found) = self.catalogue.get(target) else { return };
-            let written = object.get("verification").and_then(|verification| verification.get("hash")).and_then(|hash| hash.as_str());
+            let written = object
+                .get("verification")
+                .and_then(|verification| verification.get("hash"))
+                .and_then(|hash| hash.as_str());
             let finding = match written {
                 None => Finding::warning(path.as_str(), format!("{target} is installed without verification.hash"))
                     .help("write the `hash` that the template is given, so that a node notices a file of another generation"),
@@ -131,7 +142,8 @@ impl Links<'_> {
     /// One of the images of `fcos:`, which may be served by somebody else.
     fn image(&self, target: &str) -> Option<ArtifactPath> {
         let fcos = &self.site.inventory.fcos;
-        let images = [Some(&fcos.kernel), Some(&fcos.initramfs), Some(&fcos.rootfs), fcos.metal_image.as_ref()];
+        let images =
+            [Some(&fcos.kernel), Some(&fcos.initramfs), Some(&fcos.rootfs), fcos.metal_image.as_ref()];
         images.into_iter().flatten().find(|image| image.as_str() == target).cloned()
     }
 
@@ -149,7 +161,10 @@ fn expected(written: &str, artifact: &Artifact) -> String {
     }
 }
 
-fn each_object(value: &serde_json::Value, visit: &mut impl FnMut(&serde_json::Map<String, serde_json::Value>)) {
+fn each_object(
+    value: &serde_json::Value,
+    visit: &mut impl FnMut(&serde_json::Map<String, serde_json::Value>),
+) {
     match value {
         serde_json::Value::Object(object) => {
             visit(object);

@@ -25,7 +25,11 @@ pub fn lint(catalogue: &Catalogue, installed: &Installed, report: &mut Report) {
     files.sort_by_key(|file| &file.source);
     files.dedup_by_key(|file| &file.source);
     for file in files {
-        let Some(text) = catalogue.get(&file.source).and_then(|artifact| std::str::from_utf8(artifact.bytes()).ok()) else { continue };
+        let Some(text) =
+            catalogue.get(&file.source).and_then(|artifact| std::str::from_utf8(artifact.bytes()).ok())
+        else {
+            continue;
+        };
         lint_installed(file, text, report);
     }
 }
@@ -71,12 +75,22 @@ impl<'l> Lint<'l> {
         if let (true, Some((line, words))) = (nopreempt, find("state"))
             && words.get(1) == Some(&"MASTER")
         {
-            self.push(Severity::Warning, line, "keepalived ignores nopreempt with state MASTER", "write state BACKUP on every node");
+            self.push(
+                Severity::Warning,
+                line,
+                "keepalived ignores nopreempt with state MASTER",
+                "write state BACKUP on every node",
+            );
         }
         if let Some((line, _)) = find("vrrp_strict")
             && (find("unicast_peer").is_some() || find("authentication").is_some())
         {
-            self.push(Severity::Error, line, "vrrp_strict forbids unicast and authentication", "leave vrrp_strict out");
+            self.push(
+                Severity::Error,
+                line,
+                "vrrp_strict forbids unicast and authentication",
+                "leave vrrp_strict out",
+            );
         }
         if find("vrrp_script").is_some() && find("enable_script_security").is_none() {
             let line = find("vrrp_script").map_or(1, |(line, _)| line);
@@ -86,13 +100,23 @@ impl<'l> Lint<'l> {
     }
 
     fn unit(&mut self) {
-        let line_with = |what: &str| self.text.lines().position(|line| line.replace(' ', "").contains(what)).map(|index| index + 1);
+        let line_with = |what: &str| {
+            self.text.lines().position(|line| line.replace(' ', "").contains(what)).map(|index| index + 1)
+        };
         let runs_podman = self.text.contains("podman run");
-        if let (true, Some(line), false) = (runs_podman, line_with("Type=notify"), self.text.contains("--sdnotify=conmon")) {
+        if let (true, Some(line), false) =
+            (runs_podman, line_with("Type=notify"), self.text.contains("--sdnotify=conmon"))
+        {
             let help = "add --sdnotify=conmon to podman run: what is in the container notifies nobody, and systemd restarts it for ever";
             self.push(Severity::Error, line, "Type=notify waits for a message that never comes", help);
         }
-        let relabels = |line: &str| line.contains("/usr/local/bin:") && (line.ends_with(":Z") || line.ends_with(",Z") || line.contains(",Z ") || line.contains(":Z "));
+        let relabels = |line: &str| {
+            line.contains("/usr/local/bin:")
+                && (line.ends_with(":Z")
+                    || line.ends_with(",Z")
+                    || line.contains(",Z ")
+                    || line.contains(":Z "))
+        };
         if let Some(index) = self.text.lines().position(relabels) {
             let help = "mount a folder of its own: with the container's label k3s itself would not start";
             self.push(Severity::Error, index + 1, "relabels /usr/local/bin for a container", help);
@@ -101,10 +125,19 @@ impl<'l> Lint<'l> {
 
     /// `curl -k URL` alone is healthy whatever the status is; with `-f` it is sick for a k3s that answers 401.
     fn script(&mut self) {
-        let asks_health = |line: &str| line.contains("curl") && ["healthz", "livez", "readyz"].iter().any(|word| line.contains(word));
+        let asks_health = |line: &str| {
+            line.contains("curl") && ["healthz", "livez", "readyz"].iter().any(|word| line.contains(word))
+        };
         let joined = self.text.replace("\\\n", " ");
-        if self.path.ends_with("healthcheck.sh") && joined.lines().any(asks_health) && !joined.contains("http_code") {
-            let line = self.text.lines().position(|line| line.contains("curl") && !line.trim_start().starts_with('#')).map_or(1, |index| index + 1);
+        if self.path.ends_with("healthcheck.sh")
+            && joined.lines().any(asks_health)
+            && !joined.contains("http_code")
+        {
+            let line = self
+                .text
+                .lines()
+                .position(|line| line.contains("curl") && !line.trim_start().starts_with('#'))
+                .map_or(1, |index| index + 1);
             let help = "compare `--write-out '%{http_code}'`: curl exits 0 for a 500 as well, and -f takes k3s' 401 for an error";
             self.push(Severity::Warning, line, "curl without a look at the status is no health check", help);
         }
@@ -126,7 +159,12 @@ impl<'l> Lint<'l> {
         let start: usize = self.text.split_inclusive('\n').take(line - 1).map(str::len).sum();
         let indent = self.text[start..].len() - self.text[start..].trim_start_matches([' ', '\t']).len();
         let length = self.text[start..].lines().next().map_or(0, |line| line.trim().len());
-        let place = Place { file: Arc::from(self.path), line, column: indent + 1, bytes: start + indent..start + indent + length };
+        let place = Place {
+            file: Arc::from(self.path),
+            line,
+            column: indent + 1,
+            bytes: start + indent..start + indent + length,
+        };
         self.report.push(Finding::new(severity, self.path, message).help(help).at(Some(place)));
     }
 }

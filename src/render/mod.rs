@@ -65,7 +65,13 @@ struct Kitchen<'s> {
 
 impl Kitchen<'_> {
     /// Adds a file; a path that is no path or is taken is a finding.
-    fn add(&mut self, path: &str, bytes: Vec<u8>, sensitivity: Sensitivity, audience: Audience) -> Option<&Artifact> {
+    fn add(
+        &mut self,
+        path: &str,
+        bytes: Vec<u8>,
+        sensitivity: Sensitivity,
+        audience: Audience,
+    ) -> Option<&Artifact> {
         let artifact = Artifact::new(path, bytes, sensitivity, audience);
         self.add_artifact(path, artifact)
     }
@@ -74,7 +80,8 @@ impl Kitchen<'_> {
         let parsed: ArtifactPath = match path.parse() {
             Ok(parsed) => parsed,
             Err(error) => {
-                self.report.push(Finding::error(path, format!("{error}")).help("mend `path` in artifacts.yaml"));
+                self.report
+                    .push(Finding::error(path, format!("{error}")).help("mend `path` in artifacts.yaml"));
                 return None;
             }
         };

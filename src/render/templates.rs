@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Object;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
@@ -46,9 +47,15 @@ impl<'t> Compiled<'t> {
     pub fn new(templates: &'t Templates, report: &mut Report) -> Option<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_keep_trailing_newline(true);
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
+        let syntax =
+            SyntaxConfig::builder().keep_trailing_newline(true).trim_blocks(true).lstrip_blocks(true).build();
+        match syntax {
+            Ok(syntax) => environment.set_syntax(syntax),
+            Err(error) => {
+                report.push(Finding::error("", error.to_string()));
+                return None;
+            }
+        }
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         // For the range of an error. The variables that it records as well are never printed.
         environment.set_debug(true);
@@ -57,7 +64,8 @@ impl<'t> Compiled<'t> {
         let mut whole = true;
         for (name, source) in &templates.sources {
             if let Err(error) = compiled.environment.add_template(name, &source.text) {
-                report.push(compiled.finding(name, &error, report_source(report, source)));
+                let file = report_source(report, source);
+                report.push(compiled.finding(name, &error, file));
                 whole = false;
             }
         }
@@ -69,7 +77,14 @@ impl<'t> Compiled<'t> {
     }
 
     /// Renders `name`; `of` says for what, in findings.
-    pub fn render(&self, name: &str, of: &str, context: &Value, secrets: &Secrets, report: &mut Report) -> Option<Output> {
+    pub fn render(
+        &self,
+        name: &str,
+        of: &str,
+        context: &Value,
+        secrets: &Secrets,
+        report: &mut Report,
+    ) -> Option<Output> {
         let secrets = Arc::new(SecretValues::new(secrets));
         let values = context! { secrets => Value::from_dyn_object(secrets.clone()), ..context.clone() };
         let result = self.environment.get_template(name).and_then(|template| template.render(values));
@@ -81,7 +96,8 @@ impl<'t> Compiled<'t> {
                 let source = self.templates.sources.get(&failed).map(|source| report_source(report, source));
                 let finding = match source {
                     Some(source) => self.finding(&failed, &error, source),
-                    None => Finding::error(name, "there is no such template").help("add the file to the templates folder"),
+                    None => Finding::error(name, "there is no such template")
+                        .help("add the file to the templates folder"),
                 };
                 report.push(Finding { path: of.to_owned(), ..finding });
                 None
@@ -91,10 +107,15 @@ impl<'t> Compiled<'t> {
 
     /// Evaluates a condition of artifacts.yaml in a template's context.
     pub fn holds(&self, expression: &str, context: &Value) -> Result<bool, String> {
-        let say = |error: minijinja::Error| error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+        let say =
+            |error: minijinja::Error| error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
         let expression = self.environment.compile_expression(expression).map_err(say)?;
         let value = expression.eval(context.clone()).map_err(say)?;
-        if value.is_undefined() { Err("it names something that is not defined".to_owned()) } else { Ok(value.is_true()) }
+        if value.is_undefined() {
+            Err("it names something that is not defined".to_owned())
+        } else {
+            Ok(value.is_true())
+        }
     }
 
     fn finding(&self, name: &str, error: &minijinja::Error, source: Arc<str>) -> Finding {
@@ -142,8 +163,10 @@ struct SecretValues {
 
 impl SecretValues {
     fn new(secrets: &Secrets) -> Self {
-        let auth_pass = secrets.auth_pass.as_ref().map(|secret| ("keepalived_auth_pass", Value::from(secret.reveal())));
-        let values = auth_pass.into_iter().chain([("k3s_token", Value::from(secrets.k3s_token.reveal()))]).collect();
+        let auth_pass =
+            secrets.auth_pass.as_ref().map(|secret| ("keepalived_auth_pass", Value::from(secret.reveal())));
+        let values =
+            auth_pass.into_iter().chain([("k3s_token", Value::from(secrets.k3s_token.reveal()))]).collect();
         SecretValues { values, was_read: AtomicBool::new(false) }
     }
 
