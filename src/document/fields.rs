@@ -8,6 +8,9 @@ use crate::report::{Finding, Place, Report};
 
 use super::{Node, Value};
 
+/// So many unknown keys of one map are reported; a map with more is not what it is taken for.
+const MAX_UNKNOWN_KEYS: usize = 50;
+
 /// A value with the path and the place it was read at, for findings that come later.
 #[derive(Debug, Clone)]
 pub struct At<T> {
@@ -288,7 +291,8 @@ impl<'d> Fields<'d> {
     /// Reports every key that nobody asked for.
     pub fn finish(self) {
         let Value::Map(entries) = &self.item.node.value else { return };
-        for entry in entries.iter().filter(|entry| !self.asked.contains(&entry.key.as_str())) {
+        let unknown = entries.iter().filter(|entry| !self.asked.contains(&entry.key.as_str()));
+        for entry in unknown.take(MAX_UNKNOWN_KEYS) {
             let help = suggest(&entry.key, &self.asked)
                 .unwrap_or_else(|| format!("known here: {}", self.asked.join(", ")));
             let finding =

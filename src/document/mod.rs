@@ -75,10 +75,17 @@ impl Document {
 
 fn limits() -> serde_yaml::Options {
     serde_yaml::options! {
-        budget: serde_yaml::budget! { max_depth: 32, max_documents: 1, max_nodes: 500_000, max_aliases: 1_000 },
+        budget: serde_yaml::budget! {
+            max_depth: 32,
+            max_documents: 1,
+            max_nodes: 250_000,
+            max_aliases: 1_000,
+            max_recorded_anchor_events: 10_000,
+            max_recorded_anchor_bytes: MAX_BYTES,
+        },
         // Seen by our own visitor, so that every duplicate is reported, not the first.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 100_000 },
+        alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 50_000 },
         legacy_octal_numbers: true,
         // `yes` is a word: only true and false are truth values.
         strict_booleans: true,

@@ -10,8 +10,8 @@ use crate::catalogue::ArtifactPath;
 use crate::document::At;
 use crate::ids::{
     AddressRange, BaseUrl, ComponentName, DevicePath, DnsName, HostName, ImageReference, Interface,
-    K3sVersion, KernelArgument, LabelText, MacAddr, MachineUuid, NodePath, Priority, Serial, SshPublicKey,
-    VirtualRouterId,
+    K3sVersion, KernelArgument, LabelKey, LabelValue, MacAddr, MachineUuid, NodePath, PartitionLabel,
+    Priority, Serial, SshPublicKey, VirtualRouterId,
 };
 
 /// Everything `inventory.yaml` says, defaults filled in.
@@ -133,7 +133,7 @@ pub struct Host {
     pub role: Role,
     pub install_device: DevicePath,
     pub arch: Arch,
-    pub labels: BTreeMap<LabelText, LabelText>,
+    pub labels: BTreeMap<LabelKey, LabelValue>,
     pub kernel_arguments: Vec<KernelArgument>,
     pub disks: Vec<DataDisk>,
     /// For the user's own templates.
@@ -156,7 +156,7 @@ pub enum Arch {
 #[derive(Debug, Clone)]
 pub struct DataDisk {
     pub device: DevicePath,
-    pub label: LabelText,
+    pub label: PartitionLabel,
     pub path: NodePath,
     pub format: DiskFormat,
 }

@@ -10,8 +10,8 @@ use crate::catalogue::ArtifactPath;
 use crate::document::{At, Fields, Item};
 use crate::ids::{
     AddressRange, BaseUrl, ComponentName, DevicePath, DnsName, HostName, ImageReference, Interface, Invalid,
-    K3sVersion, KernelArgument, LabelText, MacAddr, MachineUuid, NodePath, Priority, Serial, SshPublicKey,
-    VirtualRouterId,
+    K3sVersion, KernelArgument, LabelKey, LabelValue, MacAddr, MachineUuid, NodePath, PartitionLabel,
+    Priority, Serial, SshPublicKey, VirtualRouterId,
 };
 
 use super::model::{Arch, DiskFormat, InstallAs, Phase, SecretReference, Transport};
@@ -101,7 +101,7 @@ pub struct Settings {
     pub role: Option<At<RoleWord>>,
     pub install_device: Option<At<DevicePath>>,
     pub arch: Option<At<Arch>>,
-    pub labels: BTreeMap<LabelText, LabelText>,
+    pub labels: BTreeMap<LabelKey, LabelValue>,
     pub kernel_arguments: Option<Vec<At<KernelArgument>>>,
     pub disks: Option<Vec<Disk>>,
     pub vars: serde_json::Map<String, serde_json::Value>,
@@ -116,7 +116,7 @@ pub enum RoleWord {
 #[derive(Debug, Clone)]
 pub struct Disk {
     pub device: At<DevicePath>,
-    pub label: Option<At<LabelText>>,
+    pub label: Option<At<PartitionLabel>>,
     pub path: At<NodePath>,
     pub format: DiskFormat,
 }
@@ -344,11 +344,11 @@ fn read_settings(fields: &mut Fields<'_>) -> Settings {
     }
 }
 
-fn read_labels(item: &Item<'_>) -> BTreeMap<LabelText, LabelText> {
+fn read_labels(item: &Item<'_>) -> BTreeMap<LabelKey, LabelValue> {
     let mut labels = BTreeMap::new();
     for (key, item) in item.entries().unwrap_or_default() {
-        let name = item.accept(key.value.parse::<LabelText>());
-        if let (Some(name), Some(value)) = (name, item.parse::<LabelText>()) {
+        let name = item.accept(key.value.parse::<LabelKey>());
+        if let (Some(name), Some(value)) = (name, item.parse::<LabelValue>()) {
             labels.insert(name.value, value.value);
         }
     }

@@ -2,3 +2,4 @@
 #![allow(clippy::disallowed_methods, reason = "tests read the sources, write files and run the program")]
 
 mod bundle;
+mod inventory;
