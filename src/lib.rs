@@ -1,7 +1,5 @@
 //! pxe-serve: one inventory in, everything a freshly reinstalled node needs out.
-//!
-//! A [`render::Site`] is everything bytes may depend on; [`render::render`] turns it into a
-//! [`catalogue::Catalogue`]; everything else is a view of the catalogue. See `docs/architecture.md`.
 
 pub mod butane;
+pub mod cli;
 pub mod report;

@@ -1,0 +1,254 @@
+//! YAML as positioned nodes: what was written, and where.
+//!
+//! Owns the arena of nodes made from the parser's events, aliases left unexpanded, scalars left as text with
+//! their style and tag: what a scalar *means* depends on the field it is read into (see [`super::scalar`]).
+//! Refuses what go-yaml refuses before decoding: invalid UTF-8, control characters, syntax errors, unknown
+//! anchors, nesting deeper than [`MAX_DEPTH`]. A second document is never looked at.
+
+use std::borrow::Cow;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
+
+/// go-yaml's own limit ("exceeded max depth of 10000").
+const MAX_DEPTH: usize = 10_000;
+
+/// A node of a [`Document`]; also the origin of every value that is made from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NodeId(u32);
+
+/// Where a node starts: line and column from 1, column in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    pub line: u32,
+    pub column: u32,
+    /// Characters the token covers on its first line, at least 1.
+    pub width: u32,
+}
+
+#[derive(Debug)]
+pub enum Content<'a> {
+    Scalar { text: Cow<'a, str>, quoted: bool, tag: Option<Cow<'a, str>> },
+    Sequence(Vec<NodeId>),
+    Mapping(Vec<(NodeId, NodeId)>),
+    Alias(NodeId),
+}
+
+/// The step from a parent to a node.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Root,
+    Key(NodeId),
+    Index(u32),
+}
+
+#[derive(Debug)]
+struct Node<'a> {
+    content: Content<'a>,
+    mark: Mark,
+    parent: NodeId,
+    step: Step,
+}
+
+/// The first document of a YAML stream.
+#[derive(Debug, Default)]
+pub struct Document<'a> {
+    nodes: Vec<Node<'a>>,
+}
+
+/// Why a text is not YAML, in go-yaml's manner.
+#[derive(Debug)]
+pub struct Malformed {
+    pub message: String,
+    pub mark: Option<Mark>,
+}
+
+impl Malformed {
+    fn new(message: impl Into<String>) -> Self {
+        Malformed { message: message.into(), mark: None }
+    }
+}
+
+impl<'a> Document<'a> {
+    pub const ROOT: NodeId = NodeId(0);
+
+    /// Reads the first document of `source`; an empty one has no nodes.
+    pub fn parse(source: &'a [u8]) -> Result<Self, Malformed> {
+        let text = std::str::from_utf8(source)
+            .map_err(|bad| Malformed::new(format!("offset {}: invalid UTF-8", bad.valid_up_to())))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if let Some(at) = text.find(is_forbidden) {
+            let line = text[..at].matches('\n').count() as u32 + 1;
+            let mark = Some(Mark { line, column: 1, width: 1 });
+            return Err(Malformed { message: "control characters are not allowed".into(), mark });
+        }
+        Builder::default().read(text)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    pub fn content(&self, id: NodeId) -> &Content<'a> {
+        &self.nodes[id.0 as usize].content
+    }
+
+    pub fn mark(&self, id: NodeId) -> Mark {
+        self.nodes.get(id.0 as usize).map_or(Mark { line: 1, column: 1, width: 1 }, |node| node.mark)
+    }
+
+    /// The text of a scalar, `None` for anything else.
+    pub fn scalar(&self, id: NodeId) -> Option<&str> {
+        match self.content(id) {
+            Content::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text of a scalar or of an alias for one; `None` also for a null.
+    pub fn resolved_scalar(&self, id: NodeId) -> Option<&str> {
+        match self.content(id) {
+            Content::Alias(target) => self.scalar(*target),
+            Content::Scalar { text, quoted: false, .. } if matches!(text.as_ref(), "" | "~" | "null") => None,
+            _ => self.scalar(id),
+        }
+    }
+
+    /// `storage.files.0.path`; empty for the root.
+    pub fn path(&self, id: NodeId) -> String {
+        let mut steps = Vec::new();
+        let mut at = id;
+        while let Some(node) = self.nodes.get(at.0 as usize) {
+            match node.step {
+                Step::Root => break,
+                Step::Index(index) => steps.push(Cow::Owned(index.to_string())),
+                Step::Key(key) => steps.push(Cow::Borrowed(self.scalar(key).unwrap_or("?"))),
+            }
+            at = node.parent;
+        }
+        steps.reverse();
+        steps.join(".")
+    }
+}
+
+/// Characters go-yaml's reader rejects (YAML 1.2 c-printable, which lets TAB, LF, CR, NEL through).
+fn is_forbidden(c: char) -> bool {
+    !matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// A collection that has been opened and not yet closed.
+struct Open {
+    id: NodeId,
+    /// The key waiting for its value, in a mapping.
+    key: Option<NodeId>,
+}
+
+#[derive(Default)]
+struct Builder<'a> {
+    nodes: Vec<Node<'a>>,
+    open: Vec<Open>,
+    /// Anchor number of the parser → node.
+    anchors: Vec<Option<NodeId>>,
+}
+
+impl<'a> Builder<'a> {
+    fn read(mut self, text: &'a str) -> Result<Document<'a>, Malformed> {
+        let mut parser: Parser<'a, StrInput<'a>> = Parser::new_from_str(text);
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.map_err(|bad| {
+                let marker = bad.marker();
+                let mark = Mark { line: marker.line() as u32, column: marker.col() as u32 + 1, width: 1 };
+                Malformed { message: format!("line {}: {}", mark.line, bad.info()), mark: Some(mark) }
+            })?;
+            match event {
+                Event::DocumentEnd => break,
+                Event::Scalar(text, style, anchor, tag) => {
+                    let quoted = style != ScalarStyle::Plain;
+                    self.add(Content::Scalar { text, quoted, tag: short_tag(tag) }, span, anchor)?;
+                }
+                Event::SequenceStart(anchor, _) => {
+                    let id = self.add(Content::Sequence(Vec::new()), span, anchor)?;
+                    self.open.push(Open { id, key: None });
+                }
+                Event::MappingStart(anchor, _) => {
+                    let id = self.add(Content::Mapping(Vec::new()), span, anchor)?;
+                    self.open.push(Open { id, key: None });
+                }
+                Event::SequenceEnd | Event::MappingEnd => {
+                    self.open.pop();
+                }
+                Event::Alias(anchor) => {
+                    let target = self.anchors.get(anchor).copied().flatten();
+                    let target = target.ok_or_else(|| Malformed::new("unknown anchor referenced"))?;
+                    self.add(Content::Alias(target), span, 0)?;
+                }
+                Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::Nothing => {}
+            }
+        }
+        Ok(Document { nodes: self.nodes })
+    }
+
+    fn add(&mut self, content: Content<'a>, span: Span, anchor: usize) -> Result<NodeId, Malformed> {
+        let id = NodeId(self.nodes.len() as u32);
+        let mark = mark_of(span);
+        if self.open.len() >= MAX_DEPTH {
+            return Err(Malformed {
+                message: format!("exceeded max depth of {MAX_DEPTH}"),
+                mark: Some(mark),
+            });
+        }
+        let (parent, step) = self.attach(id);
+        self.nodes.push(Node { content, mark, parent, step });
+        if anchor > 0 {
+            if self.anchors.len() <= anchor {
+                self.anchors.resize(anchor + 1, None);
+            }
+            self.anchors[anchor] = Some(id);
+        }
+        Ok(id)
+    }
+
+    /// Hangs the node `id`, about to be made, under the innermost open collection.
+    fn attach(&mut self, id: NodeId) -> (NodeId, Step) {
+        let Some(open) = self.open.last_mut() else { return (Document::ROOT, Step::Root) };
+        let parent = open.id;
+        match &mut self.nodes[parent.0 as usize].content {
+            Content::Sequence(items) => {
+                items.push(id);
+                (parent, Step::Index(items.len() as u32 - 1))
+            }
+            Content::Mapping(entries) => match open.key.take() {
+                None => {
+                    open.key = Some(id);
+                    (parent, Step::Key(id))
+                }
+                Some(key) => {
+                    entries.push((key, id));
+                    (parent, Step::Key(key))
+                }
+            },
+            Content::Scalar { .. } | Content::Alias(_) => (parent, Step::Root),
+        }
+    }
+}
+
+fn mark_of(span: Span) -> Mark {
+    let (start, end) = (span.start, span.end);
+    let width = if start.line() == end.line() { end.col().saturating_sub(start.col()) } else { 1 };
+    Mark { line: start.line() as u32, column: start.col() as u32 + 1, width: width.max(1) as u32 }
+}
+
+/// `!!int` for the core schema, the tag as written otherwise; `!` alone is no tag but makes a scalar text.
+fn short_tag<'a>(tag: Option<Cow<'a, Tag>>) -> Option<Cow<'a, str>> {
+    let tag = tag?;
+    Some(match (tag.is_yaml_core_schema(), tag.suffix.as_str()) {
+        (true, "str") => Cow::Borrowed("!!str"),
+        (true, "int") => Cow::Borrowed("!!int"),
+        (true, "bool") => Cow::Borrowed("!!bool"),
+        (true, "float") => Cow::Borrowed("!!float"),
+        (true, "null") => Cow::Borrowed("!!null"),
+        (true, "binary") => Cow::Borrowed("!!binary"),
+        (true, "merge") => Cow::Borrowed("!!merge"),
+        (true, other) => Cow::Owned(format!("!!{other}")),
+        (false, _) => Cow::Owned(tag.to_string()),
+    })
+}
