@@ -81,7 +81,8 @@ impl<'a> Document<'a> {
             let mark = Some(Mark { line, column: 1, width: 1 });
             return Err(Malformed { message: "control characters are not allowed".into(), mark });
         }
-        Builder::default().read(text)
+        let cursor = Cursor { text, chars: 0, bytes: 0, line: 1, column: 1 };
+        Builder { cursor, nodes: Vec::new(), open: Vec::new(), anchors: Vec::new() }.read(text)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -142,8 +143,8 @@ struct Open {
     key: Option<NodeId>,
 }
 
-#[derive(Default)]
 struct Builder<'a> {
+    cursor: Cursor<'a>,
     nodes: Vec<Node<'a>>,
     open: Vec<Open>,
     /// Anchor number of the parser → node.
@@ -162,15 +163,19 @@ impl<'a> Builder<'a> {
             match event {
                 Event::DocumentEnd => break,
                 Event::Scalar(text, style, anchor, tag) => {
+                    let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                    let mark = self.mark(span, is_block || anchor > 0 || tag.is_some());
                     let quoted = style != ScalarStyle::Plain;
-                    self.add(Content::Scalar { text, quoted, tag: short_tag(tag) }, span, anchor)?;
+                    self.add(Content::Scalar { text, quoted, tag: short_tag(tag) }, mark, anchor)?;
                 }
-                Event::SequenceStart(anchor, _) => {
-                    let id = self.add(Content::Sequence(Vec::new()), span, anchor)?;
+                Event::SequenceStart(anchor, tag) => {
+                    let mark = self.mark(span, anchor > 0 || tag.is_some());
+                    let id = self.add(Content::Sequence(Vec::new()), mark, anchor)?;
                     self.open.push(Open { id, key: None });
                 }
-                Event::MappingStart(anchor, _) => {
-                    let id = self.add(Content::Mapping(Vec::new()), span, anchor)?;
+                Event::MappingStart(anchor, tag) => {
+                    let mark = self.mark(span, anchor > 0 || tag.is_some());
+                    let id = self.add(Content::Mapping(Vec::new()), mark, anchor)?;
                     self.open.push(Open { id, key: None });
                 }
                 Event::SequenceEnd | Event::MappingEnd => {
@@ -179,17 +184,27 @@ impl<'a> Builder<'a> {
                 Event::Alias(anchor) => {
                     let target = self.anchors.get(anchor).copied().flatten();
                     let target = target.ok_or_else(|| Malformed::new("unknown anchor referenced"))?;
-                    self.add(Content::Alias(target), span, 0)?;
+                    self.add(Content::Alias(target), mark_of(span), 0)?;
                 }
                 Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::Nothing => {}
             }
+            self.cursor.advance_to(span.end.index());
         }
         Ok(Document { nodes: self.nodes })
     }
 
-    fn add(&mut self, content: Content<'a>, span: Span, anchor: usize) -> Result<NodeId, Malformed> {
+    /// Where a node starts. For the parser that is its content; what stands before it, an anchor, a tag or the `|` of a
+    /// block, is looked for behind the event before.
+    fn mark(&self, span: Span, has_prefix: bool) -> Mark {
+        if has_prefix {
+            self.cursor.find_prefix(span.start.index()).unwrap_or(mark_of(span))
+        } else {
+            mark_of(span)
+        }
+    }
+
+    fn add(&mut self, content: Content<'a>, mark: Mark, anchor: usize) -> Result<NodeId, Malformed> {
         let id = NodeId(self.nodes.len() as u32);
-        let mark = mark_of(span);
         if self.open.len() >= MAX_DEPTH {
             return Err(Malformed {
                 message: format!("exceeded max depth of {MAX_DEPTH}"),
@@ -228,6 +243,47 @@ impl<'a> Builder<'a> {
             },
             Content::Scalar { .. } | Content::Alias(_) => (parent, Step::Root),
         }
+    }
+}
+
+/// A position in the text that moves forward with the events; the parser counts characters only.
+struct Cursor<'a> {
+    text: &'a str,
+    chars: usize,
+    bytes: usize,
+    line: u32,
+    column: u32,
+}
+
+impl Cursor<'_> {
+    fn step(&mut self, c: char) {
+        self.chars += 1;
+        self.bytes += c.len_utf8();
+        (self.line, self.column) = if c == '\n' { (self.line + 1, 1) } else { (self.line, self.column + 1) };
+    }
+
+    fn advance_to(&mut self, chars: usize) {
+        for c in self.text[self.bytes..].chars().take(chars.saturating_sub(self.chars)) {
+            self.step(c);
+        }
+    }
+
+    /// The first anchor, tag or block indicator before the character `end`, comments aside.
+    fn find_prefix(&self, end: usize) -> Option<Mark> {
+        let mut ahead = Cursor { text: self.text, ..*self };
+        let mut in_comment = false;
+        for c in self.text[self.bytes..].chars().take(end.saturating_sub(self.chars)) {
+            match c {
+                '\n' => in_comment = false,
+                '#' => in_comment = true,
+                '&' | '!' | '|' | '>' if !in_comment => {
+                    return Some(Mark { line: ahead.line, column: ahead.column, width: 1 });
+                }
+                _ => {}
+            }
+            ahead.step(c);
+        }
+        None
     }
 }
 

@@ -10,6 +10,11 @@ use crate::butane::yaml::NodeId;
 
 const NODE_EXISTS: &str = "matching filesystem node has existing contents or different type";
 
+/// Whoever checked the tree out decides the other bits, so only `x` of a file means anything.
+const FILE_MODE: i64 = 0o644;
+const EXECUTABLE_MODE: i64 = 0o755;
+const DIRECTORY_MODE: i64 = 0o755;
+
 /// The nodes of the config by path: in which list, and where in it.
 type Nodes = HashMap<String, (&'static str, usize)>;
 
@@ -71,8 +76,7 @@ impl Translator<'_, '_> {
         self.embed(&mut contents, origin, &bytes);
         file.set("contents", origin, contents);
         if !file.has("mode") {
-            // Whoever checked the tree out decides the other bits, so only `x` means anything.
-            let mode = tree.int("file_mode").unwrap_or(if executable { 0o755 } else { 0o644 });
+            let mode = tree.int("file_mode").unwrap_or(if executable { EXECUTABLE_MODE } else { FILE_MODE });
             file.set("mode", origin, mode);
         }
         Ok(())
@@ -90,9 +94,7 @@ fn directory(tree: &Record, storage: &mut Record, nodes: &mut Nodes, path: &str)
         return Ok(());
     }
     let directory = place(tree, storage, nodes, ("directories", &DIRECTORY), path)?;
-    if let Some(mode) = tree.int("dir_mode") {
-        directory.set("mode", tree.origin, mode);
-    }
+    directory.set("mode", tree.origin, tree.int("dir_mode").unwrap_or(DIRECTORY_MODE));
     Ok(())
 }
 

@@ -3,9 +3,11 @@
 use super::mode::looks_decimal;
 use super::walk;
 use crate::butane::findings::Findings;
+use crate::butane::ignition::read;
 use crate::butane::record::Record;
 use crate::butane::schema::{Gate, Kind};
 use crate::butane::spec::Spec;
+use crate::butane::yaml::NodeId;
 use crate::report::Severity;
 
 /// The boot disk, by the link CoreOS makes for it.
@@ -29,6 +31,7 @@ pub fn check(config: &Record, spec: &Spec, findings: &mut Findings<'_>) {
             }
         }
         Kind::Reference | Kind::Contents => resource(record, findings),
+        Kind::IgnitionConfig => inline_configs(record, spec, findings),
         Kind::File => mode(record, "mode", false, findings),
         Kind::Directory => mode(record, "mode", true, findings),
         Kind::Tree => tree(record, findings),
@@ -50,6 +53,39 @@ fn resource(resource: &Record, findings: &mut Findings<'_>) {
     }
 }
 
+/// A config given as text is as good as one that was compiled: it has to be valid, at the version of this one.
+fn inline_configs(configs: &Record, spec: &Spec, findings: &mut Findings<'_>) {
+    for reference in configs.records("merge").chain(configs.record("replace")) {
+        let Some(inline) = reference.get("inline").filter(|_| !reference.has("source")) else { continue };
+        let Some(text) = reference.text("inline") else { continue };
+        if let Err(problem) = inline_config(text, reference, inline.origin, spec, findings) {
+            findings.error(inline.origin, problem);
+        }
+    }
+}
+
+fn inline_config(
+    text: &str,
+    reference: &Record,
+    origin: NodeId,
+    spec: &Spec,
+    findings: &mut Findings<'_>,
+) -> Result<(), String> {
+    let json = serde_json::from_str(text).map_err(|error| format!("config is not valid: {error}"))?;
+    if read::version(&json) != Some(spec.ignition_version().as_str()) {
+        let message = "skipping validation for the merge/replace ignition config due to an unkown version";
+        findings.missing(Severity::Warning, reference, "version", message);
+        return Ok(());
+    }
+    let mut unused = Vec::new();
+    let config = read::config(&json, spec.minor, origin, &mut unused)?;
+    super::generated::check(&config, spec.minor, findings);
+    for key in unused {
+        findings.warning(origin, format!("Unused key {key}"));
+    }
+    Ok(())
+}
+
 fn mode(node: &Record, field: &str, is_directory: bool, findings: &mut Findings<'_>) {
     if node.int(field).is_some_and(|mode| looks_decimal(mode, is_directory)) {
         let message =
@@ -68,8 +104,14 @@ fn tree(tree: &Record, findings: &mut Findings<'_>) {
 
 fn partitions_reused_by_label(config: &Record, findings: &mut Findings<'_>) {
     let Some(storage) = config.record("storage") else { return };
-    let disks = storage.records("disks");
-    for disk in disks.filter(|disk| disk.text("device") != Some(BOOT_DISK) && !disk.is_true("wipe_table")) {
+    // Mirrored disks are wiped, whatever they say themselves.
+    let mirror = config.record("boot_device").and_then(|boot| boot.record("mirror"));
+    let mirrored: Vec<&str> = mirror.iter().flat_map(|mirror| mirror.texts("devices")).collect();
+    let is_kept = |disk: &&Record| {
+        let device = disk.text_or_empty("device");
+        device != BOOT_DISK && !mirrored.contains(&device) && !disk.is_true("wipe_table")
+    };
+    for disk in storage.records("disks").filter(is_kept) {
         for partition in disk.records("partitions") {
             if partition.int("number").unwrap_or(0) == 0 && partition.has("label") {
                 findings.field_warning(
