@@ -4,6 +4,7 @@
 //! Findings go to stderr, except `check`'s, which are what it was asked for.
 #![expect(clippy::disallowed_methods, reason = "the command line is where the world is touched")]
 
+mod butane;
 mod check;
 mod completions;
 mod man;
@@ -35,6 +36,7 @@ const EXIT_STATUS: &str = "Exit status: 0 fine, 1 findings or differences, 2 cou
 enum Verb {
     Render(render::RenderArgs),
     Check(check::CheckArgs),
+    Butane(butane::ButaneArgs),
     Show(show::ShowArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -50,6 +52,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match Cli::parse_from(args).verb {
         Verb::Render(args) => render::run(args),
         Verb::Check(args) => check::run(args),
+        Verb::Butane(args) => Ok(butane::run(&args)),
         Verb::Show(args) => show::run(args),
         Verb::Completions(args) => completions::run(args),
         Verb::Man(args) => man::run(args),

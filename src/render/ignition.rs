@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::butane;
 use crate::catalogue::{Alternative, Artifact, Audience, Digest};
-use crate::report::{Finding, Severity};
+use crate::report::Finding;
 
 use super::Kitchen;
 use super::boots::Boot;
@@ -96,17 +96,16 @@ fn lowest_butane(boot: &Boot<'_>) -> &'static str {
 
 fn compile(kitchen: &mut Kitchen<'_>, path: &str, output: &super::templates::Output) -> Option<Vec<u8>> {
     let options = butane::Options::default();
-    let compiled = butane::compile(output.text.as_bytes(), path, &options, &butane::NoLocalFiles);
+    let compiled = butane::compile(output.text.as_bytes(), path, &options, &butane::NoFiles);
     if output.sensitivity == crate::catalogue::Sensitivity::Public {
         kitchen.report.add_source(path, output.text.as_str());
     }
     for finding in compiled.report.findings() {
-        let severity = finding.severity.max(Severity::Warning);
         let help = finding
             .help
             .clone()
             .unwrap_or_else(|| "mend the template in butane/ that makes this line".into());
-        kitchen.report.push(Finding { severity, help: Some(help), ..finding.clone() });
+        kitchen.report.push(Finding { help: Some(help), ..finding.clone() });
     }
     compiled.ignition
 }
@@ -114,11 +113,17 @@ fn compile(kitchen: &mut Kitchen<'_>, path: &str, output: &super::templates::Out
 /// Notes which version the config is, and adds the lowest that can say the same.
 fn with_versions(mut artifact: Artifact) -> Artifact {
     let alternative = butane::lowest(artifact.bytes()).map(|(version, bytes)| Alternative {
-        ignition_version: version,
+        ignition_version: (version.major.into(), version.minor.into()),
         digest: Digest::of(&bytes),
         bytes: bytes.into(),
     });
-    artifact.ignition_version = butane::version_of(artifact.bytes());
+    artifact.ignition_version = version_of(artifact.bytes());
     artifact.alternative = alternative;
     artifact
+}
+
+fn version_of(ignition: &[u8]) -> Option<(u32, u32)> {
+    let config: serde_json::Value = serde_json::from_slice(ignition).ok()?;
+    let mut numbers = config.get("ignition")?.get("version")?.as_str()?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
