@@ -55,13 +55,13 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Man(args) => man::run(args),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        tell(&format!("error: {error:#}\n"));
         ExitCode::from(2)
     })
 }
 
 /// The definition that help, completions and man pages come from.
-fn command() -> clap::Command {
+pub fn command() -> clap::Command {
     Cli::command()
 }
 
@@ -72,6 +72,11 @@ fn print(bytes: &[u8]) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(|error| anyhow::anyhow!("cannot write to stdout: {error}")),
     }
+}
+
+/// Writes to stderr. Unlike `eprint!`, it does not end the program when nobody reads that.
+fn tell(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// Whether to colour what goes to this stream: for people only, and not for those who say no (no-color.org).

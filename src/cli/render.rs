@@ -53,7 +53,9 @@ pub fn run(args: RenderArgs) -> anyhow::Result<ExitCode> {
     }
     if !generation.static_files.is_empty() {
         let count = generation.static_files.len();
-        eprintln!("not in it: {count} files of --static; let the web server serve that folder as well");
+        super::tell(&format!(
+            "not in it: {count} files of --static; let the web server serve that folder as well\n"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -79,11 +81,11 @@ fn announce(catalogue: &Catalogue, target: &Path) {
     /// Files that take about a second on a shared two-core machine.
     const MANY: usize = 2_000;
     if catalogue.len() >= MANY {
-        eprintln!("writing {} files to {} …", catalogue.len(), target.display());
+        super::tell(&format!("writing {} files to {} …\n", catalogue.len(), target.display()));
     }
 }
 
 fn say(written: Written, target: &Path) {
     let Written { files, bytes, generation } = written;
-    eprintln!("{}: {files} files, {bytes} bytes, generation {generation}", target.display());
+    super::tell(&format!("{}: {files} files, {bytes} bytes, generation {generation}\n", target.display()));
 }
