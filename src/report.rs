@@ -105,6 +105,20 @@ impl Report {
         self.sources.insert(file.into(), text.into());
     }
 
+    /// Hides a token of a source behind asterisks, also in findings already made.
+    pub fn redact(&mut self, place: &Place) {
+        if let Some(text) = self.sources.get_mut(&place.file) {
+            let hidden = |(index, character): (usize, char)| {
+                if place.bytes.contains(&index) && character != '\n' {
+                    "*".repeat(character.len_utf8())
+                } else {
+                    character.to_string()
+                }
+            };
+            *text = text.char_indices().map(hidden).collect::<String>().into();
+        }
+    }
+
     pub fn push(&mut self, finding: Finding) {
         self.findings.push(finding);
     }
@@ -112,6 +126,19 @@ impl Report {
     pub fn extend(&mut self, other: Report) {
         self.findings.extend(other.findings);
         self.sources.extend(other.sources);
+    }
+
+    /// Takes back what was said after the first `length` findings, to say it better.
+    pub fn truncate(&mut self, length: usize) {
+        self.findings.truncate(length);
+    }
+
+    /// In the order of the text, as one mends a file; what has no place comes first.
+    pub fn sort_by_place(&mut self) {
+        let position = |finding: &Finding| {
+            finding.place.as_ref().map(|place| (place.file.clone(), place.line, place.column))
+        };
+        self.findings.sort_by_key(position);
     }
 
     pub fn findings(&self) -> &[Finding] {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::catalogue::ArtifactPath;
+use crate::document::At;
 use crate::ids::{
     AddressRange, BaseUrl, ComponentName, DevicePath, DnsName, HostName, ImageReference, Interface,
     K3sVersion, KernelArgument, LabelText, MacAddr, MachineUuid, NodePath, Priority, Serial, SshPublicKey,
@@ -58,7 +59,7 @@ pub enum SecretReference {
 pub struct Keepalived {
     pub virtual_router_id: VirtualRouterId,
     pub advert_int_seconds: u32,
-    pub auth_pass: Option<SecretReference>,
+    pub auth_pass: Option<At<SecretReference>>,
     pub transport: Transport,
     pub image: ImageReference,
     pub install: InstallAs,
@@ -90,7 +91,9 @@ pub struct HealthCheck {
 #[derive(Debug, Clone)]
 pub struct K3s {
     pub version: K3sVersion,
-    pub token: SecretReference,
+    pub token: At<SecretReference>,
+    /// Names and addresses for the certificate beyond those known from the rest.
+    pub tls_san: Vec<String>,
     pub disable: Vec<ComponentName>,
     pub cluster_cidr: Option<IpNet>,
     pub service_cidr: Option<IpNet>,
