@@ -10,7 +10,6 @@ mod man;
 mod render;
 mod show;
 mod sources;
-mod suggest;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -23,7 +22,7 @@ pub use sources::SourceArgs;
 /// One inventory in, everything a freshly reinstalled Fedora CoreOS k3s node needs out: keepalived and k3s
 /// configuration, Butane, Ignition and iPXE, rendered, hashed and served.
 #[derive(Debug, Parser)]
-#[command(name = "pxe-serve", version, propagate_version = true, after_help = EXIT_STATUS)]
+#[command(name = "pxe-serve", version, after_help = EXIT_STATUS)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,

@@ -9,7 +9,7 @@ use crate::load::{Sources, load};
 #[derive(Debug, Clone, clap::Args)]
 pub struct SourceArgs {
     /// The inventory to render
-    #[arg(long, short, value_name = "FILE", default_value = "inventory.yaml")]
+    #[arg(long, value_name = "FILE", default_value = "inventory.yaml")]
     pub inventory: PathBuf,
 
     /// A folder of templates laid over the built-in ones, file by file

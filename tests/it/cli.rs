@@ -133,12 +133,14 @@ fn show_prints_what_render_writes_with_and_without_the_leading_slash() {
 #[test]
 fn a_word_that_nearly_fits_is_answered_with_the_right_one() {
     let (_, stderr) = expect(2, &["show", "--inventory", INVENTORY, "/pxe/configs/keepalived-lenovo1.con"]);
-    assert!(stderr.contains("did you mean /pxe/configs/keepalived-lenovo1.conf?"), "{stderr}");
+    assert!(stderr.contains("did you mean `pxe/configs/keepalived-lenovo1.conf`?"), "{stderr}");
+    let (_, stderr) = expect(2, &["show", "--inventory", INVENTORY, "keepalived-lenovo1.conf"]);
+    assert!(stderr.contains("did you mean `pxe/configs/keepalived-lenovo1.conf`?"), "{stderr}");
     let tmp = tempfile::tempdir().unwrap();
     let www = tmp.path().join("www");
     let (_, stderr) =
         expect(2, &["render", "--inventory", INVENTORY, "--out", www.to_str().unwrap(), "--host", "lenvo1"]);
-    assert!(stderr.contains("did you mean lenovo1?") && stderr.contains("lenovo2, lenovo3"), "{stderr}");
+    assert!(stderr.contains("did you mean `lenovo1`?") && stderr.contains("lenovo2, lenovo3"), "{stderr}");
     assert!(!www.exists());
 }
 
@@ -207,11 +209,12 @@ fn a_kill_at_any_moment_leaves_a_whole_tree_and_no_reader_ever_sees_another() {
     let www = tmp.path().join("www");
     let sums = www.join("pxe/SHA256SUMS");
     let mut whole = Vec::new();
-    let mut duration = Duration::ZERO;
-    for all in [true, false] {
+    // The shortest of several: a disk that is busy for a moment must not move all kills behind the end.
+    let mut duration = Duration::MAX;
+    for all in [true, false, true, false] {
         let begin = Instant::now();
         assert!(render(&www, all).wait().unwrap().success());
-        duration = begin.elapsed();
+        duration = duration.min(begin.elapsed());
         whole.push(fs::read(&sums).unwrap());
     }
     assert_ne!(whole[0], whole[1]);

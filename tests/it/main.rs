@@ -4,3 +4,4 @@
 mod architecture;
 mod bundle;
 mod cli;
+mod package;
