@@ -33,9 +33,9 @@ pub enum Error {
     CannotExchange { dir: PathBuf, cause: io::Error },
 
     #[error(
-        "{} is a mount point, which cannot be exchanged for another folder ({cause}); name a folder inside it", dir.display()
+        "{} cannot be exchanged for another folder ({cause}): it is a mount point, or belongs to a container's image; name a folder inside it", dir.display()
     )]
-    MountPoint { dir: PathBuf, cause: io::Error },
+    Pinned { dir: PathBuf, cause: io::Error },
 }
 
 impl Error {

@@ -11,7 +11,6 @@ mod man;
 mod render;
 mod show;
 mod sources;
-mod suggest;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -24,7 +23,7 @@ pub use sources::SourceArgs;
 /// One inventory in, everything a freshly reinstalled Fedora CoreOS k3s node needs out: keepalived and k3s
 /// configuration, Butane, Ignition and iPXE, rendered, hashed and served.
 #[derive(Debug, Parser)]
-#[command(name = "pxe-serve", version, propagate_version = true, after_help = EXIT_STATUS)]
+#[command(name = "pxe-serve", version, after_help = EXIT_STATUS)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -58,13 +57,13 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Man(args) => man::run(args),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        tell(&format!("error: {error:#}\n"));
         ExitCode::from(2)
     })
 }
 
 /// The definition that help, completions and man pages come from.
-fn command() -> clap::Command {
+pub fn command() -> clap::Command {
     Cli::command()
 }
 
@@ -75,6 +74,11 @@ fn print(bytes: &[u8]) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(|error| anyhow::anyhow!("cannot write to stdout: {error}")),
     }
+}
+
+/// Writes to stderr. Unlike `eprint!`, it does not end the program when nobody reads that.
+fn tell(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// Whether to colour what goes to this stream: for people only, and not for those who say no (no-color.org).

@@ -8,11 +8,11 @@ use anyhow::bail;
 
 use crate::bundle::{self, Written};
 use crate::catalogue::Catalogue;
+use crate::document::suggest;
 use crate::generation::Generation;
 use crate::ids::HostName;
 
 use super::SourceArgs;
-use super::suggest::nearest;
 
 /// Write everything to a folder that any static web server can serve unchanged
 ///
@@ -25,7 +25,7 @@ pub struct RenderArgs {
     sources: SourceArgs,
 
     /// The folder to write, a document root for nginx, uhttpd and the like
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
     /// The tar to write; equal inventories give equal bytes. Unpack it with `tar -xmf`
@@ -53,23 +53,22 @@ pub fn run(args: RenderArgs) -> anyhow::Result<ExitCode> {
     }
     if !generation.static_files.is_empty() {
         let count = generation.static_files.len();
-        eprintln!("not in it: {count} files of --static; let the web server serve that folder as well");
+        super::tell(&format!(
+            "not in it: {count} files of --static; let the web server serve that folder as well\n"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn known_hosts(generation: &Generation, names: &[String]) -> anyhow::Result<BTreeSet<HostName>> {
+    let known: Vec<&str> = generation.inventory.hosts.iter().map(|host| host.name.as_str()).collect();
     let mut hosts = BTreeSet::new();
     for name in names {
-        let known = generation.inventory.hosts.iter().map(|host| host.name.as_str());
-        match generation.inventory.host(name) {
-            Some(host) => hosts.insert(host.name.clone()),
-            None => {
-                let meant = nearest(name, known.clone()).map(|host| format!("did you mean {host}? "));
-                let all = known.collect::<Vec<_>>().join(", ");
-                bail!("there is no host {name:?}; {}the inventory has {all}", meant.unwrap_or_default());
-            }
+        let Some(host) = generation.inventory.host(name) else {
+            let meant = suggest(name, &known).map(|question| format!("{question} ")).unwrap_or_default();
+            bail!("there is no host {name:?}; {meant}The inventory has {}", known.join(", "));
         };
+        hosts.insert(host.name.clone());
     }
     Ok(hosts)
 }
@@ -79,11 +78,11 @@ fn announce(catalogue: &Catalogue, target: &Path) {
     /// Files that take about a second on a shared two-core machine.
     const MANY: usize = 2_000;
     if catalogue.len() >= MANY {
-        eprintln!("writing {} files to {} …", catalogue.len(), target.display());
+        super::tell(&format!("writing {} files to {} …\n", catalogue.len(), target.display()));
     }
 }
 
 fn say(written: Written, target: &Path) {
     let Written { files, bytes, generation } = written;
-    eprintln!("{}: {files} files, {bytes} bytes, generation {generation}", target.display());
+    super::tell(&format!("{}: {files} files, {bytes} bytes, generation {generation}\n", target.display()));
 }

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
+use crate::catalogue::MANIFEST_PATH;
+use crate::document::suggest;
 use crate::generation::Generation;
 
 use super::SourceArgs;
-use super::suggest::nearest;
 
 /// Print one artifact, exactly as it would be served
 #[derive(Debug, clap::Args)]
@@ -39,11 +40,13 @@ pub fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn hint(generation: &Generation, path: &str) -> String {
-    let artifacts = generation.catalogue.iter().map(|(path, _)| path.as_str());
-    let static_files = generation.static_files.keys().map(|path| path.as_str());
-    match nearest(path, artifacts.chain(static_files)) {
-        Some(meant) => format!("did you mean /{meant}?"),
-        None => "`pxe-serve show pxe/manifest.json` lists what there is".to_owned(),
+fn hint(generation: &Generation, wanted: &str) -> String {
+    let artifacts = generation.catalogue.iter().map(|(path, _)| path);
+    let paths: Vec<_> = artifacts.chain(generation.static_files.keys()).collect();
+    // A bare file name is a common short form of its path.
+    if let Some(path) = paths.iter().find(|path| path.file_name() == wanted) {
+        return format!("did you mean `{path}`?");
     }
+    let paths: Vec<&str> = paths.iter().map(|path| path.as_str()).collect();
+    suggest(wanted, &paths).unwrap_or_else(|| format!("`pxe-serve show {MANIFEST_PATH}` lists what there is"))
 }

@@ -9,7 +9,7 @@ use crate::load::{Sources, load};
 #[derive(Debug, Clone, clap::Args)]
 pub struct SourceArgs {
     /// The inventory to render
-    #[arg(long, short, value_name = "FILE", default_value = "inventory.yaml")]
+    #[arg(long, value_name = "FILE", default_value = "inventory.yaml")]
     pub inventory: PathBuf,
 
     /// A folder of templates laid over the built-in ones, file by file
@@ -33,7 +33,7 @@ impl SourceArgs {
     /// Loads for a verb that can do nothing without a generation; findings go to stderr.
     pub(super) fn generation(&self) -> anyhow::Result<Generation> {
         let Loaded { generation, report, .. } = load(&self.sources());
-        eprint!("{}", report.to_text(super::colour(&io::stderr())));
+        super::tell(&report.to_text(super::colour(&io::stderr())));
         generation
             .ok_or_else(|| anyhow::anyhow!("{} cannot be rendered, see above", self.inventory.display()))
     }
