@@ -15,7 +15,7 @@ pub(super) struct Place {
     /// Where the new one is built: a sibling, since a rename does not cross file systems. What lies there when a run
     /// begins is left from one that was killed.
     pub new: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Place {
@@ -51,7 +51,7 @@ impl Place {
             Err(TryLockError::WouldBlock) => return Err(Error::Busy(target)),
             Err(TryLockError::Error(cause)) => return Err(Error::io("lock", &lock_path)(cause)),
         }
-        Ok(Place { new: beside(".pxe-serve-new"), parent: parent.to_owned(), target, _lock: lock })
+        Ok(Place { new: beside(".pxe-serve-new"), parent: parent.to_owned(), target, lock })
     }
 
     /// Removes what lies where the new one is built, if anything.
@@ -68,6 +68,14 @@ impl Place {
     /// Makes renames in the parent outlast a power cut.
     pub fn sync_parent(&self) -> Result<(), Error> {
         sync(&self.parent)
+    }
+}
+
+impl Drop for Place {
+    /// Closing the file is not enough: a child that another thread is just starting holds a copy of it until it execs,
+    /// and a flock(2) lasts as long as any copy.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
     }
 }
 
