@@ -9,3 +9,4 @@ pub mod generation;
 pub mod ids;
 pub mod inventory;
 pub mod report;
+pub mod server;
