@@ -5,6 +5,7 @@
 
 pub mod butane;
 pub mod catalogue;
+pub mod cli;
 pub mod generation;
 pub mod ids;
 pub mod inventory;

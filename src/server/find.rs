@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::catalogue::{Artifact, ArtifactPath, Audience, Sensitivity, Sha256};
 
+use super::listing::Folder;
 use super::negotiate;
 use super::refusal::Refusal;
 use super::representation::Representation;
@@ -21,10 +22,7 @@ pub enum Found {
     Artifact(Representation),
     /// A big file, streamed from disk.
     Static(PathBuf),
-    Folder {
-        served: Arc<Served>,
-        folder: String,
-    },
+    Folder(Folder),
 }
 
 pub async fn find(state: &ServerState, target: &Target) -> Result<Found, Refusal> {
@@ -50,15 +48,20 @@ impl Lookup<'_> {
     }
 
     fn root(&self) -> Result<Found, Refusal> {
-        Ok(Found::Folder { served: self.served()?.clone(), folder: String::new() })
+        Ok(self.listing(self.served()?, ""))
     }
 
     fn folder(&self, path: &ArtifactPath) -> Result<Found, Refusal> {
         let served = self.served()?;
         match served.folders.contains(path.as_str()) {
-            true => Ok(Found::Folder { served: served.clone(), folder: path.to_string() }),
+            true => Ok(self.listing(served, path.as_str())),
             false => Err(Refusal::Unknown(path.clone())),
         }
+    }
+
+    fn listing(&self, served: &Arc<Served>, path: &str) -> Found {
+        let degraded = self.status.failure.is_some();
+        Found::Folder(Folder { served: served.clone(), path: path.to_owned(), degraded })
     }
 
     fn current(&self, path: &ArtifactPath) -> Result<Found, Refusal> {

@@ -38,7 +38,7 @@ async fn file(State(state): Shared, target: Target) -> Result<Response, Refusal>
     Ok(match find(&state, &target).await? {
         Found::Artifact(representation) => answer(representation, &target.headers),
         Found::Static(file) => static_file::answer(&file, target.method, target.headers).await,
-        Found::Folder { served, folder } => listing::answer(&served, &folder, &target.headers),
+        Found::Folder(folder) => listing::answer(&folder, &target.headers)?,
     })
 }
 

@@ -2,21 +2,24 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::generation::Loaded;
 use crate::server::reload::Reloader;
 use crate::server::state::ServerState;
+use crate::server::watch::Notifier;
 use crate::server::{Config, Server};
 
 pub struct Running {
     pub address: SocketAddr,
     pub state: Arc<ServerState>,
     pub reloader: Reloader,
+    pub asked: Arc<Notify>,
     stop: Option<oneshot::Sender<()>>,
     pub task: JoinHandle<()>,
 }
@@ -26,13 +29,30 @@ pub fn config() -> Config {
 }
 
 pub async fn start(config: Config, load: impl Fn() -> Loaded + Send + Sync + 'static) -> Running {
+    let notifier = Notifier::new();
+    assert!(notifier.is_some(), "these tests need inotify");
+    start_with(config, notifier, load).await
+}
+
+/// Where there is no inotify.
+pub async fn start_polling(config: Config, load: impl Fn() -> Loaded + Send + Sync + 'static) -> Running {
+    start_with(config, None, load).await
+}
+
+async fn start_with(
+    config: Config,
+    notifier: Option<Notifier>,
+    load: impl Fn() -> Loaded + Send + Sync + 'static,
+) -> Running {
     let server = Server::start(&config, load).await.unwrap();
     let (stop, stopped) = oneshot::channel();
-    let (address, state, reloader) = (server.addresses()[0], server.state.clone(), server.reloader.clone());
-    let task = tokio::spawn(server.serve(async move {
+    let address = server.addresses()[0];
+    let (state, reloader, asked) = (server.state.clone(), server.reloader.clone(), server.asked.clone());
+    let stopped = async move {
         let _ = stopped.await;
-    }));
-    Running { address, state, reloader, stop: Some(stop), task }
+    };
+    let task = tokio::spawn(server.serve_watching(notifier, stopped));
+    Running { address, state, reloader, asked, stop: Some(stop), task }
 }
 
 impl Running {
@@ -51,6 +71,18 @@ impl Running {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.unwrap();
         Reply::parse(&bytes)
+    }
+
+    /// Sends `bytes`; the server may answer anything below 500 or nothing, and closes.
+    pub async fn closed_after(&self, bytes: &[u8]) {
+        let mut stream = self.connect().await;
+        // It may close before everything is sent.
+        let _ = stream.write_all(bytes).await;
+        let _ = stream.shutdown().await;
+        let mut answer = Vec::new();
+        let reading = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer));
+        let _ = reading.await.expect("it stays open");
+        assert!(answer.is_empty() || Reply::parse(&answer).status < 500);
     }
 
     pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {

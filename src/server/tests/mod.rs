@@ -4,3 +4,11 @@ mod client;
 mod site;
 
 mod artifacts;
+mod connections;
+mod listings;
+mod negotiation;
+mod paths;
+mod pinning;
+mod reloading;
+mod secrets;
+mod state_dir;
