@@ -25,7 +25,7 @@ pub struct Config {
 pub struct Limits {
     /// From the moment a connection is idle to the last byte of the next request's header.
     pub header_read: Duration,
-    /// A peer that takes not one byte for this long is gone.
+    /// A peer that takes next to nothing for this long is gone.
     pub write_stall: Duration,
     /// One request's header, in bytes.
     pub header_bytes: usize,

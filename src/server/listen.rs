@@ -10,24 +10,38 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Error;
 use super::config::Limits;
 use super::connection;
 
+/// The kernel would go to 4 MiB a connection (tcp_wmem), more than a router has for all of them; a gigabit at 2 ms needs
+/// a quarter of one. It also makes the write timeout mean something: a socket takes more once a third of it is sent.
+const SEND_BUFFER_BYTES: u32 = 256 * 1024;
+
+/// Connections the kernel holds while all permits are taken; it caps this at net.core.somaxconn.
+const BACKLOG: u32 = 1024;
+
 /// After a failed accept. Out of file descriptors (EMFILE) does not pass within a microsecond, and must not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-pub async fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Error> {
-    let mut listeners = Vec::new();
-    for address in addresses {
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| Error::Bind { address: *address, source })?;
-        listeners.push(listener);
-    }
-    Ok(listeners)
+pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Error> {
+    let bound = addresses
+        .iter()
+        .map(|address| bind_one(*address).map_err(|source| Error::Bind { address: *address, source }));
+    bound.collect()
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for the old connections' TIME-WAIT.
+    socket.set_reuseaddr(true)?;
+    // Connections inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until `stop` is ready; then no new connection is taken, and what is in flight has `limits.stop` to finish.

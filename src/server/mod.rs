@@ -110,7 +110,7 @@ impl Server {
         config: &Config,
         load: impl Fn() -> Loaded + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        let listeners = listen::bind(&config.listen).await?;
+        let listeners = listen::bind(&config.listen)?;
         let limits = config.limits.clone();
         let archive =
             Archive::open(config.keep_generations_for, limits.archive_bytes, config.state_dir.as_deref())?;

@@ -71,7 +71,10 @@ impl Store {
             }
         };
         match index::parse(&text, keep_for) {
-            Ok(entries) => entries,
+            Ok(entries) => {
+                *self.written.lock().unwrap_or_else(PoisonError::into_inner) = text;
+                entries
+            }
             Err(error) => {
                 tracing::error!(file = %self.index.display(), %error, "the index of --state-dir is damaged; starting without");
                 Vec::new()

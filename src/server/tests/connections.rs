@@ -1,21 +1,25 @@
 //! Clients that stall, crowd or leave, and a server that stops.
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use crate::catalogue::Artifact;
 use crate::server::{Config, Error, Server};
 
-use super::client::{Reply, config, start};
+use super::client::{Reply, Running, config, start};
 use super::site::{SCRIPT, generation, good, public, with};
 
 const BIG: &str = "pxe/big";
 
-/// More than the kernel buffers for both ends of a loopback connection.
-const BIG_BYTES: usize = 32 << 20;
+/// Several times what the kernel buffers for us as the sender and for a reader with a small buffer of its own.
+const BIG_BYTES: usize = 4 << 20;
+
+static BIG_ARTIFACT: LazyLock<Artifact> = LazyLock::new(|| public(BIG, &"x".repeat(BIG_BYTES)));
 
 fn impatient() -> Config {
     let mut config = config();
@@ -26,7 +30,16 @@ fn impatient() -> Config {
 }
 
 fn big() -> crate::generation::Loaded {
-    good(with(vec![(BIG, public(BIG, &"x".repeat(BIG_BYTES))), (SCRIPT, public(SCRIPT, "#!/bin/sh\n"))]))
+    good(with(vec![(BIG, BIG_ARTIFACT.clone()), (SCRIPT, public(SCRIPT, "#!/bin/sh\n"))]))
+}
+
+/// A connection that asks for the big artifact and holds little of it itself.
+async fn asking_for_big(server: &Running) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(64 << 10).unwrap();
+    let mut stream = socket.connect(server.address).await.unwrap();
+    stream.write_all(format!("GET /{BIG} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
+    stream
 }
 
 /// How long until the server closes.
@@ -90,8 +103,7 @@ async fn a_body_that_never_comes_holds_nobody_up() {
 #[tokio::test]
 async fn a_reader_that_stops_reading_is_closed_in_time() {
     let server = start(impatient(), big).await;
-    let mut stream = server.connect().await;
-    stream.write_all(format!("GET /{BIG} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    let mut stream = asking_for_big(&server).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mut got = Vec::new();
     let _ = timeout(Duration::from_secs(5), stream.read_to_end(&mut got)).await.expect("it stays open");
@@ -101,8 +113,7 @@ async fn a_reader_that_stops_reading_is_closed_in_time() {
 #[tokio::test]
 async fn a_slow_but_steady_reader_gets_everything() {
     let server = start(impatient(), big).await;
-    let mut stream = server.connect().await;
-    stream.write_all(format!("GET /{BIG} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
+    let mut stream = asking_for_big(&server).await;
     let (mut got, mut buffer) = (0, vec![0; 1 << 20]);
     let began = Instant::now();
     loop {
@@ -161,8 +172,7 @@ async fn requests_sent_at_once_are_answered_in_order() {
 #[tokio::test]
 async fn stopping_finishes_what_is_in_flight_and_takes_nothing_new() {
     let mut server = start(config(), big).await;
-    let (mut busy, mut idle) = (server.connect().await, server.connect().await);
-    busy.write_all(format!("GET /{BIG} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    let (mut busy, mut idle) = (asking_for_big(&server).await, server.connect().await);
     let mut first = vec![0; 1 << 16];
     busy.read_exact(&mut first).await.unwrap();
     server.stop();
@@ -177,8 +187,7 @@ async fn stopping_finishes_what_is_in_flight_and_takes_nothing_new() {
 #[tokio::test]
 async fn stopping_does_not_wait_for_ever() {
     let mut server = start(impatient(), big).await;
-    let mut stalled = server.connect().await;
-    stalled.write_all(format!("GET /{BIG} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    let _stalled = asking_for_big(&server).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     let began = Instant::now();
     server.stop();
