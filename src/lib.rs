@@ -14,3 +14,4 @@ pub mod inventory;
 pub mod load;
 pub mod render;
 pub mod report;
+pub mod server;

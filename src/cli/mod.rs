@@ -9,6 +9,7 @@ mod check;
 mod completions;
 mod man;
 mod render;
+mod serve;
 mod show;
 mod sources;
 
@@ -33,6 +34,7 @@ const EXIT_STATUS: &str = "Exit status: 0 fine, 1 findings or differences, 2 cou
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Serve(serve::ServeArgs),
     Render(render::RenderArgs),
     Check(check::CheckArgs),
     Butane(butane::ButaneArgs),
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
 fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     // A usage error ends the process here with status 2, `--help` and `--version` with 0.
     let outcome = match Cli::parse_from(args).verb {
+        Verb::Serve(args) => serve::run(args),
         Verb::Render(args) => render::run(args),
         Verb::Check(args) => check::run(args),
         Verb::Butane(args) => Ok(butane::run(&args)),

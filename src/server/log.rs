@@ -1,0 +1,95 @@
+//! The log: one line a request and one a load, on standard error, for people or as JSON. Never a body, never a secret.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Level;
+
+use super::answer::Answered;
+use super::connection::Endpoints;
+use super::state::ServerState;
+
+/// How a log line is written, `--log-format`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// One line for people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Of a path that somebody else chose, in bytes.
+const PATH_MAX: usize = 256;
+
+/// Enough of a SHA-256 to tell generations apart by eye.
+const SHORT_DIGEST: usize = 12;
+
+/// Sets the process's log; a second call changes nothing.
+pub fn init(format: LogFormat) {
+    let to_stderr =
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_max_level(Level::INFO);
+    // An error means that there is a log already, as under test.
+    let _ = match format {
+        LogFormat::Text => to_stderr.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => to_stderr.json().flatten_event(true).try_init(),
+    };
+}
+
+pub fn short(digest: impl std::fmt::Display) -> String {
+    digest.to_string().chars().take(SHORT_DIGEST).collect()
+}
+
+/// Outermost: it sees every answer, a panic's as well.
+pub async fn request(State(state): State<Arc<ServerState>>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let path = request.uri().path();
+    let path = path.get(..PATH_MAX).unwrap_or(path).to_owned();
+    let client = request.extensions().get::<Endpoints>().map(|ends| ends.peer);
+    let response = next.run(request).await;
+    let status = response.status();
+    let took_us = began.elapsed().as_micros() as u64;
+    let known = state.status();
+    let host = client.and_then(|client| known.host_at(client)).map(|host| host.as_str());
+    let answered = response.extensions().get::<Answered>();
+    let artifact = answered.map(|answered| answered.path.as_str());
+    let digest = answered.map(|answered| short(answered.digest.sha256));
+    let client = client.map(tracing::field::display);
+    macro_rules! line {
+        ($level:expr) => {
+            tracing::event!(
+                $level,
+                client,
+                host,
+                artifact,
+                digest,
+                status = status.as_u16(),
+                took_us,
+                "{method} {path:?}"
+            )
+        };
+    }
+    match level(&method, status, &path) {
+        Level::WARN => line!(Level::WARN),
+        Level::DEBUG => line!(Level::DEBUG),
+        _ => line!(Level::INFO),
+    }
+    response
+}
+
+/// A probe that finds everything well, every few seconds, is no news.
+fn level(method: &Method, status: StatusCode, path: &str) -> Level {
+    let probe = matches!(path, "/healthz" | "/readyz") && matches!(*method, Method::GET | Method::HEAD);
+    match status {
+        StatusCode::FORBIDDEN => Level::WARN,
+        status if status.is_server_error() => Level::WARN,
+        _ if probe => Level::DEBUG,
+        _ => Level::INFO,
+    }
+}
