@@ -153,7 +153,7 @@ fn check_keepalived(raw: &raw::Inventory, priorities: &hosts::Priorities, checke
         checker.push(image.note("a tag can be moved to other contents").help(help));
     }
     let servers = priorities.len();
-    if servers > 0 && servers % 2 == 0 {
+    if servers > 0 && servers.is_multiple_of(2) {
         let message = format!("{servers} servers keep a quorum no better than {}", servers - 1);
         let help = "etcd needs more than half of its members: use 1, 3 or 5 control planes";
         checker.push(Finding::warning("hosts", message).help(help));

@@ -1,6 +1,6 @@
 //! `storage.trees` → files, directories and links for everything below a local directory.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::Translator;
 use crate::butane::local::TreeKind;
@@ -16,7 +16,7 @@ const EXECUTABLE_MODE: i64 = 0o755;
 const DIRECTORY_MODE: i64 = 0o755;
 
 /// The nodes of the config by path: in which list, and where in it.
-type Nodes = HashMap<String, (&'static str, usize)>;
+type Nodes = BTreeMap<String, (&'static str, usize)>;
 
 impl Translator<'_, '_> {
     pub(super) fn trees(&mut self, config: &mut Record) {

@@ -3,7 +3,7 @@
 //! These are Ignition's own rules, at the version the config is for; most are younger than the oldest version and
 //! apply to all of them. First duplicates, then each record by itself, parents first.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::unit::UnitText;
 use super::{url, walk};
@@ -50,12 +50,12 @@ impl Checker<'_, '_> {
     /// Entries of the same key, in one list or in lists that share their keys.
     fn duplicates(&mut self, record: &Record) {
         let shares = |name: &str| record.shape.namespace.contains(&name);
-        let mut shared = HashSet::new();
+        let mut shared = BTreeSet::new();
         for field in record.shape.fields {
             if field.side == Side::Butane || field.free || !matches!(field.ty, Type::List(_)) {
                 continue;
             }
-            let mut own = HashSet::new();
+            let mut own = BTreeSet::new();
             let seen = if shares(field.yaml) { &mut shared } else { &mut own };
             for node in record.list(field.yaml) {
                 if node.key().is_some_and(|key| !seen.insert(key)) {
@@ -72,19 +72,15 @@ impl Checker<'_, '_> {
             Kind::Tls => self.sources_required(record, "certificate_authorities"),
             Kind::Proxy => self.proxy(record),
             Kind::Reference | Kind::Contents => self.resource(record),
-            Kind::Header => {
-                if record.filled("name").is_none() {
-                    self.findings.field_error(record, "name", "HTTP header name can't be empty");
-                }
+            Kind::Header if record.filled("name").is_none() => {
+                self.findings.field_error(record, "name", "HTTP header name can't be empty");
             }
             Kind::Storage => self.storage(record),
             Kind::Directory => self.node(record, true),
             Kind::File => self.file(record),
             Kind::Link => self.link(record),
-            Kind::Owner => {
-                if record.has("id") && record.filled("name").is_some() {
-                    self.findings.error(record.origin, "cannot set both id and name");
-                }
+            Kind::Owner if record.has("id") && record.filled("name").is_some() => {
+                self.findings.error(record.origin, "cannot set both id and name");
             }
             Kind::Disk => self.disk(record),
             Kind::Partition => self.partition(record),
@@ -102,7 +98,7 @@ impl Checker<'_, '_> {
 
     /// systemd's units are written by name, and a file at the same path would race with them.
     fn systemd_paths(&mut self, config: &Record) {
-        let mut units = HashSet::new();
+        let mut units = BTreeSet::new();
         for unit in config.record("systemd").iter().flat_map(|systemd| systemd.records("units")) {
             let path = format!("/etc/systemd/system/{}", unit.text_or_empty("name"));
             for dropin in unit.records("dropins").filter(|dropin| dropin.filled("contents").is_some()) {
@@ -166,10 +162,10 @@ impl Checker<'_, '_> {
         let source = resource.text("source").unwrap_or("");
         // In 3.0 the source of a certificate authority was no option, and empty was no URL.
         let required = self.minor == 0 && resource.shape.kind == Kind::Reference && resource.has("source");
-        if !source.is_empty() || required {
-            if let Err(problem) = url::check(source, self.minor) {
-                self.findings.field_error(resource, "source", problem);
-            }
+        if (!source.is_empty() || required)
+            && let Err(problem) = url::check(source, self.minor)
+        {
+            self.findings.field_error(resource, "source", problem);
         }
         if !resource.list("http_headers").is_empty() {
             match url::is_http(source) {

@@ -25,10 +25,8 @@ const QUADLET_EXTENSIONS: [&str; 8] =
 
 pub fn check(config: &Record, spec: &Spec, findings: &mut Findings<'_>) {
     walk(config, &mut |record| match record.shape.kind {
-        Kind::Config => {
-            if spec.knows_boot_disk() && spec.minor >= 5 {
-                partitions_reused_by_label(record, findings);
-            }
+        Kind::Config if spec.knows_boot_disk() && spec.minor >= 5 => {
+            partitions_reused_by_label(record, findings);
         }
         Kind::Reference | Kind::Contents => resource(record, findings),
         Kind::IgnitionConfig => inline_configs(record, spec, findings),
