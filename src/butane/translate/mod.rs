@@ -35,17 +35,11 @@ pub fn translate(
     let mut translator = Translator { spec, files, findings, encoder: Encoder::default() };
     translator.contents(&mut config);
     let mount_units = mount::units(&config);
-    if let Some(mut systemd) = take_record(&mut config, "systemd") {
-        let quadlets = systemd.take("quadlets");
-        config.set("systemd", systemd.origin, systemd);
-        if let Some(Value::List(quadlets)) = quadlets.map(|node| node.value) {
-            config = merge(translator.quadlets(&config, &quadlets), config);
-        }
-    }
     if let Some(units) = mount_units {
         config = merge(units, config);
     }
     translator.trees(&mut config);
+    translator.quadlets(&mut config);
     if let Some(boot_device) = take_record(&mut config, "boot_device") {
         config = merge(boot_device::generate(&boot_device), config);
     }

@@ -69,7 +69,7 @@ fn needs_network(device: &str, storage: &Record) -> bool {
 
 /// systemd's path escaping (systemd.unit(5), "String escaping for inclusion in unit names").
 pub fn escape_path(path: &str) -> String {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     if parts.is_empty() {
         return "-".to_owned();
     }
@@ -80,7 +80,7 @@ pub fn escape_path(path: &str) -> String {
             b'.' if at == 0 => escaped.push_str("\\x2e"),
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b':' | b'_' | b'.' => escaped.push(char::from(byte)),
             _ => {
-                let _ = write!(escaped, "\\x{byte:02x}");
+                let _ = write!(escaped, "\\x{byte:x}");
             }
         }
     }
