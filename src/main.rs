@@ -1,14 +1,5 @@
-use std::process::ExitCode;
+//! The program: everything it does is in the library, so that tests and other programs can have it.
 
-use clap::Parser;
-
-#[derive(Parser)]
-enum Verb {
-    Butane(pxe_serve::cli::butane::ButaneArgs),
-}
-
-fn main() -> ExitCode {
-    match Verb::parse() {
-        Verb::Butane(args) => pxe_serve::cli::butane::run(&args),
-    }
+fn main() -> std::process::ExitCode {
+    pxe_serve::cli::main()
 }

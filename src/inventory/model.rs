@@ -1,0 +1,195 @@
+//! The checked inventory: in these types nothing can be invalid, so nothing after them checks again.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use crate::catalogue::ArtifactPath;
+use crate::document::At;
+use crate::ids::{
+    AddressRange, BaseUrl, ComponentName, DevicePath, DnsName, HostName, ImageReference, Interface,
+    K3sVersion, KernelArgument, LabelKey, LabelValue, MacAddr, MachineUuid, NodePath, PartitionLabel,
+    Priority, Serial, SshPublicKey, VirtualRouterId,
+};
+
+/// Everything `inventory.yaml` says, defaults filled in.
+#[derive(Debug, Clone)]
+pub struct Inventory {
+    pub vips: Vips,
+    pub router: Router,
+    pub network: Network,
+    pub ssh_authorized_keys: Vec<SshPublicKey>,
+    pub keepalived: Keepalived,
+    pub k3s: K3s,
+    pub fcos: Fcos,
+    /// In the order of the file: priorities, and who is "first", follow it.
+    pub hosts: Vec<Host>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Vips {
+    pub control_planes: IpAddr,
+    pub workers: Option<IpAddr>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Router {
+    pub base_url: BaseUrl,
+}
+
+#[derive(Debug, Clone)]
+pub struct Network {
+    pub cidr: IpNet,
+    pub domain: Option<DnsName>,
+    pub control_planes_name: Option<DnsName>,
+    pub dhcp_range: Option<AddressRange>,
+}
+
+/// Where a secret's value is to be found; never the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretReference {
+    /// Relative to the inventory's folder.
+    File(PathBuf),
+    Env(String),
+}
+
+#[derive(Debug, Clone)]
+pub struct Keepalived {
+    pub virtual_router_id: VirtualRouterId,
+    pub advert_int_seconds: u32,
+    pub auth_pass: Option<At<SecretReference>>,
+    pub transport: Transport,
+    pub image: ImageReference,
+    pub install: InstallAs,
+    pub health_check: HealthCheck,
+}
+
+/// How adverts travel: multicast to 224.0.0.18, or to each peer for switches that drop multicast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Multicast,
+    Unicast,
+}
+
+/// Which of the two rendered forms Ignition installs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstallAs {
+    Service,
+    Quadlet,
+}
+
+#[derive(Debug, Clone)]
+pub struct HealthCheck {
+    pub interval_seconds: u32,
+    pub timeout_seconds: u32,
+    pub fall: u32,
+    pub rise: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct K3s {
+    pub version: K3sVersion,
+    pub token: At<SecretReference>,
+    /// Names and addresses for the certificate beyond those known from the rest.
+    pub tls_san: Vec<String>,
+    pub disable: Vec<ComponentName>,
+    pub cluster_cidr: Option<IpNet>,
+    pub service_cidr: Option<IpNet>,
+    /// Further keys for `/etc/rancher/k3s/config.yaml`, after ours.
+    pub extra_config: serde_json::Map<String, serde_json::Value>,
+    /// The one server that may start a cluster.
+    pub bootstrap_host: HostName,
+    pub phase: Phase,
+}
+
+/// Whether the bootstrap host starts a new cluster or joins the one that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    Bootstrap,
+    Reinstall,
+}
+
+/// Where the Fedora CoreOS live images are; paths below the base URL.
+#[derive(Debug, Clone)]
+pub struct Fcos {
+    pub kernel: ArtifactPath,
+    pub initramfs: ArtifactPath,
+    pub rootfs: ArtifactPath,
+    /// The metal image for `coreos.inst.image_url`; none: the installer's own stream download.
+    pub metal_image: Option<ArtifactPath>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Host {
+    pub name: HostName,
+    pub address: IpAddr,
+    /// At least one; the first is the one it boots by.
+    pub macs: Vec<MacAddr>,
+    pub uuid: Option<MachineUuid>,
+    pub serial: Option<Serial>,
+    pub interface: Interface,
+    pub role: Role,
+    pub install_device: DevicePath,
+    pub arch: Arch,
+    pub labels: BTreeMap<LabelKey, LabelValue>,
+    pub kernel_arguments: Vec<KernelArgument>,
+    pub disks: Vec<DataDisk>,
+    /// For the user's own templates.
+    pub vars: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    ControlPlane { priority: Priority },
+    Worker,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arch {
+    X86_64,
+    Aarch64,
+}
+
+/// A disk that is wiped, given one partition and mounted.
+#[derive(Debug, Clone)]
+pub struct DataDisk {
+    pub device: DevicePath,
+    pub label: PartitionLabel,
+    pub path: NodePath,
+    pub format: DiskFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskFormat {
+    Xfs,
+    Ext4,
+    Btrfs,
+}
+
+impl Inventory {
+    pub fn control_planes(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.iter().filter(|host| host.is_control_plane())
+    }
+
+    pub fn host(&self, name: &str) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name.as_str() == name)
+    }
+
+    pub fn host_at(&self, address: IpAddr) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.address == address)
+    }
+}
+
+impl Host {
+    pub fn is_control_plane(&self) -> bool {
+        matches!(self.role, Role::ControlPlane { .. })
+    }
+
+    /// `lenovo1.lab.internal`, when the network has a domain.
+    pub fn fqdn(&self, network: &Network) -> Option<DnsName> {
+        let domain = network.domain.as_ref()?;
+        format!("{}.{domain}", self.name).parse().ok()
+    }
+}
