@@ -3,7 +3,7 @@
 //! Owns the type errors, the unknown keys, `<<` and aliases. As in go-yaml and vcontext, an alias is a leaf for
 //! every question of place: whatever it stands for is reported where the alias is written.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::findings::Findings;
 use super::record::{Node, Record, Value};
@@ -226,7 +226,7 @@ impl<'a> Decoder<'a> {
 
     fn refuse_duplicates(&mut self, entries: &[(NodeId, NodeId)]) {
         let document = self.document;
-        let mut seen = HashSet::with_capacity(entries.len());
+        let mut seen = BTreeSet::new();
         for (key, _) in entries {
             if let Some(text) = document.scalar(*key)
                 && !seen.insert(text)

@@ -4,7 +4,7 @@
 //! child has come last. Some lists have no keys and are concatenated. A path is a file, a directory or a link, never
 //! two of them: the child's kind replaces the parent's.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::butane::record::{Node, Record, Value};
 use crate::butane::schema::{Field, Presence};
@@ -47,7 +47,7 @@ fn parent_origin(parent: &Value, fallback: crate::butane::yaml::NodeId) -> crate
 }
 
 fn merge_lists(parent: Vec<Node>, child: Vec<Node>) -> Vec<Node> {
-    let mut by_key: HashMap<String, Node> = HashMap::with_capacity(child.len());
+    let mut by_key: BTreeMap<String, Node> = BTreeMap::new();
     let mut order = Vec::with_capacity(child.len());
     let mut repeated = Vec::new();
     for node in child {
@@ -83,7 +83,7 @@ fn merge_entries(parent: Node, child: Node) -> Node {
 
 fn drop_other_kinds(parent: &mut Record, child: &Record) {
     for list in child.shape.namespace {
-        let others: HashSet<String> = child
+        let others: BTreeSet<String> = child
             .shape
             .namespace
             .iter()

@@ -3,9 +3,9 @@
 //! Order matters, as each step merges what it generates under what is there already: contents, mount units, trees,
 //! the boot device, GRUB. Refuses nothing but local files it cannot read.
 
-mod boot_device;
+pub mod boot_device;
 mod grub;
-mod mount;
+pub mod mount;
 mod quadlet;
 pub mod resource;
 mod tree;
@@ -34,7 +34,7 @@ pub fn translate(
 ) -> Record {
     let mut translator = Translator { spec, files, findings, encoder: Encoder::default() };
     translator.contents(&mut config);
-    let mount_units = mount::units(&config);
+    let mount_units = mount::units(&config, spec.minor);
     if let Some(units) = mount_units {
         config = merge(units, config);
     }

@@ -1,6 +1,6 @@
 //! `storage.trees` → files, directories and links for everything below a local directory.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::Translator;
 use crate::butane::local::TreeKind;
@@ -16,11 +16,11 @@ const EXECUTABLE_MODE: i64 = 0o755;
 const DIRECTORY_MODE: i64 = 0o755;
 
 /// The files, directories and links of a config by path: in which list, and where in it.
-pub struct Nodes(HashMap<String, (&'static str, usize)>);
+pub struct Nodes(BTreeMap<String, (&'static str, usize)>);
 
 impl Nodes {
     pub fn of(storage: &Record) -> Self {
-        let mut nodes = HashMap::new();
+        let mut nodes = BTreeMap::new();
         for list in ["directories", "files", "links"] {
             for (index, node) in storage.records(list).enumerate() {
                 nodes.insert(node.text_or_empty("path").to_owned(), (list, index));

@@ -1,6 +1,6 @@
 //! Partitions of one disk, as Ignition wants them.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::generated::{Checker, path_problem};
 use crate::butane::record::Record;
@@ -37,7 +37,7 @@ impl Checker<'_, '_> {
 
     /// As in Ignition, only the first of several clashes is told.
     fn each_once(&mut self, partitions: &[&Record], message: &str, key: impl Fn(&Record) -> Option<String>) {
-        let mut seen = HashSet::new();
+        let mut seen = BTreeSet::new();
         let repeats = |partition: &&&Record| key(partition).is_some_and(|key| !seen.insert(key));
         if let Some(partition) = partitions.iter().find(repeats) {
             self.findings.error(partition.origin, message);

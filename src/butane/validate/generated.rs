@@ -3,7 +3,7 @@
 //! These are Ignition's own rules, at the version the config is for; most are younger than the oldest version and
 //! apply to all of them. First duplicates, then each record by itself, parents first.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::unit::UnitText;
 use super::{url, walk};
@@ -50,12 +50,12 @@ impl Checker<'_, '_> {
     /// Entries of the same key, in one list or in lists that share their keys.
     fn duplicates(&mut self, record: &Record) {
         let shares = |name: &str| record.shape.namespace.contains(&name);
-        let mut shared = HashSet::new();
+        let mut shared = BTreeSet::new();
         for field in record.shape.fields {
             if field.side == Side::Butane || field.free || !matches!(field.ty, Type::List(_)) {
                 continue;
             }
-            let mut own = HashSet::new();
+            let mut own = BTreeSet::new();
             let seen = if shares(field.yaml) { &mut shared } else { &mut own };
             for node in record.list(field.yaml) {
                 if node.key().is_some_and(|key| !seen.insert(key)) {
@@ -77,11 +77,7 @@ impl Checker<'_, '_> {
             Kind::Directory => self.node(record, true),
             Kind::File => self.file(record),
             Kind::Link => self.link(record),
-            Kind::Owner => {
-                if record.has("id") && record.filled("name").is_some() {
-                    self.findings.error(record.origin, "cannot set both id and name");
-                }
-            }
+            Kind::Owner => self.owner(record),
             Kind::Disk => self.disk(record),
             Kind::Partition => self.partition(record),
             Kind::Filesystem => self.filesystem(record),
@@ -98,7 +94,7 @@ impl Checker<'_, '_> {
 
     /// systemd's units are written by name, and a file at the same path would race with them.
     fn systemd_paths(&mut self, config: &Record) {
-        let mut units = HashSet::new();
+        let mut units = BTreeSet::new();
         for unit in config.record("systemd").iter().flat_map(|systemd| systemd.records("units")) {
             let path = format!("/etc/systemd/system/{}", unit.text_or_empty("name"));
             for dropin in unit.records("dropins").filter(|dropin| dropin.filled("contents").is_some()) {
@@ -191,6 +187,12 @@ impl Checker<'_, '_> {
         // No value removes a header of Ignition's own; an empty one is neither.
         if header.text("value") == Some("") {
             self.findings.field_error(header, "value", "unable to parse HTTP header");
+        }
+    }
+
+    fn owner(&mut self, owner: &Record) {
+        if owner.has("id") && owner.filled("name").is_some() {
+            self.findings.error(owner.origin, "cannot set both id and name");
         }
     }
 
