@@ -202,6 +202,10 @@ impl<'a> Decoder<'a> {
         let mut record = Record::new(shape, via.unwrap_or(id));
         let mut merged = None;
         for (key, value) in entries {
+            if document.resolved(*key).is_none() {
+                self.cannot(*key, "!!map", "string");
+                continue;
+            }
             if self.is_merge(*key) {
                 merged = Some(*value);
             } else if let Some(index) = self.field(*key, shape) {
@@ -244,11 +248,7 @@ impl<'a> Decoder<'a> {
     /// The row a key names in this spec.
     fn field(&self, key: NodeId, shape: &'static Shape) -> Option<usize> {
         let document = self.document;
-        let key = match document.content(key) {
-            Content::Alias(target) => *target,
-            _ => key,
-        };
-        let index = shape.index(document.scalar(key)?)?;
+        let index = shape.index(document.resolved(key)?)?;
         let field = &shape.fields[index];
         let here =
             field.since <= self.spec.minor && field.side != Side::Ignition && self.spec.has(field.gate);

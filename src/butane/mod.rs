@@ -131,7 +131,7 @@ fn find_spec(document: &Document<'_>) -> Result<&'static Spec, (String, Option<M
                 for (key, value) in entries {
                     let key = document.scalar(*key);
                     let asked = asked.iter_mut().find(|(name, ..)| key == Some(name));
-                    if let (Some(asked), Some(text)) = (asked, document.resolved_scalar(*value)) {
+                    if let (Some(asked), Some(text)) = (asked, document.resolved(*value)) {
                         (asked.1, asked.2) = (text, Some(document.mark(*value)));
                     }
                 }

@@ -105,11 +105,10 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The text of a scalar or of an alias for one; `None` also for a null.
-    pub fn resolved_scalar(&self, id: NodeId) -> Option<&str> {
+    /// The text of a scalar or of an alias for one.
+    pub fn resolved(&self, id: NodeId) -> Option<&str> {
         match self.content(id) {
             Content::Alias(target) => self.scalar(*target),
-            Content::Scalar { text, quoted: false, .. } if matches!(text.as_ref(), "" | "~" | "null") => None,
             _ => self.scalar(id),
         }
     }

@@ -3,9 +3,9 @@
 //! Order matters, as each step merges what it generates under what is there already: contents, mount units, trees,
 //! the boot device, GRUB. Refuses nothing but local files it cannot read.
 
-mod boot_device;
+pub mod boot_device;
 mod grub;
-mod mount;
+pub mod mount;
 mod quadlet;
 pub mod resource;
 mod tree;
@@ -34,18 +34,12 @@ pub fn translate(
 ) -> Record {
     let mut translator = Translator { spec, files, findings, encoder: Encoder::default() };
     translator.contents(&mut config);
-    let mount_units = mount::units(&config);
-    if let Some(mut systemd) = take_record(&mut config, "systemd") {
-        let quadlets = systemd.take("quadlets");
-        config.set("systemd", systemd.origin, systemd);
-        if let Some(Value::List(quadlets)) = quadlets.map(|node| node.value) {
-            config = merge(translator.quadlets(&config, &quadlets), config);
-        }
-    }
+    let mount_units = mount::units(&config, spec.minor);
     if let Some(units) = mount_units {
         config = merge(units, config);
     }
     translator.trees(&mut config);
+    translator.quadlets(&mut config);
     if let Some(boot_device) = take_record(&mut config, "boot_device") {
         config = merge(boot_device::generate(&boot_device), config);
     }

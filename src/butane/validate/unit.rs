@@ -1,7 +1,7 @@
 //! The syntax of systemd unit files, as far as Ignition looks at it.
 //!
 //! Ignition reads units with go-systemd: text before the first section is skipped, a section ends at the first `]`,
-//! a line has at most [`MAX_LINE`] bytes.
+//! a line with its end has at most [`MAX_LINE`] bytes.
 
 const MAX_LINE: usize = 2048;
 
@@ -12,7 +12,7 @@ pub struct UnitText {
 
 impl UnitText {
     pub fn read(text: &str) -> Result<Self, String> {
-        if text.split_inclusive('\n').any(|line| line.len() > MAX_LINE) {
+        if text.split('\n').any(|line| line.len() >= MAX_LINE) {
             return Err(format!("line too long (max {MAX_LINE} bytes)"));
         }
         let mut rest = text;
@@ -26,7 +26,9 @@ impl UnitText {
                 Some(_) => line.starts_with('[').then_some(indent),
                 None => line.find('[').map(|at| indent + at),
             };
-            rest = if line.is_empty() || line.starts_with(['#', ';']) {
+            rest = if line.starts_with(['#', ';']) {
+                after_continued(rest)
+            } else if line.is_empty() {
                 after_line
             } else if let Some(at) = section_at {
                 let (name, after) = section(&rest[at + 1..])?;
@@ -53,21 +55,25 @@ fn section(text: &str) -> Result<(&str, &str), String> {
     }
 }
 
-/// Reads `NAME=VALUE`, with the lines that a final backslash continues: what follows.
+/// Reads `NAME=VALUE`: what follows.
 fn setting(text: &str) -> Result<&str, String> {
     match text.find(['=', '\n']) {
-        None => return Err("EOF".into()),
+        None => Err("EOF".into()),
         Some(at) if text[at..].starts_with('\n') => {
-            return Err("unexpected newline encountered while parsing option name".into());
+            Err("unexpected newline encountered while parsing option name".into())
         }
-        Some(_) => {}
+        Some(_) => Ok(after_continued(text)),
     }
+}
+
+/// What follows this line and the lines that a final backslash continues, comments included.
+fn after_continued(text: &str) -> &str {
     let mut rest = text;
     while let Some((line, after)) = rest.split_once('\n') {
         rest = after;
         if !line.trim_ascii_end().ends_with('\\') {
-            return Ok(rest);
+            return rest;
         }
     }
-    Ok("")
+    ""
 }
