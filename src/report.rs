@@ -88,10 +88,16 @@ impl Finding {
     }
 }
 
+/// More findings than this are counted, not kept: nobody reads them, and a bomb must not cost more than its size.
+const MAX_FINDINGS: usize = 1_000;
+
 /// All findings, in the order they were made, and the texts they point into.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     findings: Vec<Finding>,
+    /// How many came after the first thousand, and the worst of all.
+    dropped: usize,
+    worst: Option<Severity>,
     sources: BTreeMap<Arc<str>, Arc<str>>,
 }
 
@@ -105,13 +111,48 @@ impl Report {
         self.sources.insert(file.into(), text.into());
     }
 
+    /// Hides a token of a source behind asterisks, also in findings already made.
+    pub fn redact(&mut self, place: &Place) {
+        if let Some(text) = self.sources.get_mut(&place.file) {
+            let hidden = |(index, character): (usize, char)| {
+                if place.bytes.contains(&index) && character != '\n' {
+                    "*".repeat(character.len_utf8())
+                } else {
+                    character.to_string()
+                }
+            };
+            *text = text.char_indices().map(hidden).collect::<String>().into();
+        }
+    }
+
     pub fn push(&mut self, finding: Finding) {
-        self.findings.push(finding);
+        self.worst = self.worst.max(Some(finding.severity));
+        if self.findings.len() < MAX_FINDINGS {
+            self.findings.push(finding);
+        } else {
+            self.dropped += 1;
+        }
     }
 
     pub fn extend(&mut self, other: Report) {
-        self.findings.extend(other.findings);
+        other.findings.into_iter().for_each(|finding| self.push(finding));
+        self.dropped += other.dropped;
+        self.worst = self.worst.max(other.worst);
         self.sources.extend(other.sources);
+    }
+
+    /// Takes back what was said after the first `length` findings, to say it better.
+    pub fn truncate(&mut self, length: usize) {
+        self.findings.truncate(length);
+        self.worst = self.findings.iter().map(|finding| finding.severity).max();
+    }
+
+    /// In the order of the text, as one mends a file; what has no place comes first.
+    pub fn sort_by_place(&mut self) {
+        let position = |finding: &Finding| {
+            finding.place.as_ref().map(|place| (place.file.clone(), place.line, place.column))
+        };
+        self.findings.sort_by_key(position);
     }
 
     pub fn findings(&self) -> &[Finding] {
@@ -124,7 +165,7 @@ impl Report {
 
     /// The worst severity found, `None` when there is no finding at all.
     pub fn worst(&self) -> Option<Severity> {
-        self.findings.iter().map(|finding| finding.severity).max()
+        self.worst
     }
 
     pub fn has_errors(&self) -> bool {
@@ -138,6 +179,9 @@ impl Report {
         for finding in &self.findings {
             text.push_str(&self.draw(finding, &renderer));
             text.push_str("\n\n");
+        }
+        if self.dropped > 0 {
+            text.push_str(&format!("and {} more\n\n", self.dropped));
         }
         text
     }
@@ -153,12 +197,12 @@ impl Report {
         if let Some(place) = &finding.place {
             match self.sources.get(&place.file) {
                 Some(source) => {
-                    let end = place.bytes.end.min(source.len());
-                    let start = place.bytes.start.min(end);
+                    let (line, span) = line_of(source, place);
                     group = group.element(
-                        Snippet::source(source.as_ref())
+                        Snippet::source(line)
+                            .line_start(place.line)
                             .path(place.file.as_ref())
-                            .annotation(AnnotationKind::Primary.span(start..end)),
+                            .annotation(AnnotationKind::Primary.span(span)),
                     );
                 }
                 None => place_line = format!("\n  --> {}:{}:{}", place.file, place.line, place.column),
@@ -175,4 +219,12 @@ impl Report {
         text.push_str(&place_line);
         text
     }
+}
+
+/// The line that `place` begins in, and the marked bytes within it: a finding costs its line, not its file.
+fn line_of<'s>(source: &'s str, place: &Place) -> (&'s str, Range<usize>) {
+    let start = place.bytes.start.min(source.len());
+    let from = source[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    let to = source[start..].find('\n').map_or(source.len(), |newline| start + newline);
+    (&source[from..to], start - from..place.bytes.end.clamp(start, to) - from)
 }

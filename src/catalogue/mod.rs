@@ -4,12 +4,15 @@
 
 mod artifact;
 mod digest;
+mod manifest;
 mod path;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 pub use artifact::{Alternative, Artifact, Audience, MediaType, Sensitivity};
 pub use digest::{Digest, Sha256};
+pub use manifest::{MANIFEST_PATH, SHA256SUMS_PATH, is_our_manifest, manifest, parse_sum_line, sha256sums};
 pub use path::{ArtifactPath, BadPath};
 
 /// Path → artifact. Two catalogues with equal digests are equal byte for byte.
@@ -19,15 +22,26 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Adds an artifact; gives it back if the path is taken, since two makers of one path are a mistake.
+    /// Adds an artifact; gives it back if the path is taken, since two makers of one path are a mistake. A path is
+    /// also taken when it is a folder of another one, or lies below a file: no file system could hold both.
     pub fn insert(&mut self, path: ArtifactPath, artifact: Artifact) -> Result<(), Box<Artifact>> {
-        match self.artifacts.entry(path) {
-            std::collections::btree_map::Entry::Occupied(_) => Err(Box::new(artifact)),
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                entry.insert(artifact);
-                Ok(())
-            }
+        if self.is_taken(path.as_str()) {
+            return Err(Box::new(artifact));
         }
+        self.artifacts.insert(path, artifact);
+        Ok(())
+    }
+
+    fn is_taken(&self, path: &str) -> bool {
+        let below = format!("{path}/");
+        let from = (Bound::Included(below.as_str()), Bound::Unbounded);
+        path.match_indices('/').any(|(end, _)| self.artifacts.contains_key(&path[..end]))
+            || self.artifacts.contains_key(path)
+            || self
+                .artifacts
+                .range::<str, _>(from)
+                .next()
+                .is_some_and(|(next, _)| next.as_str().starts_with(&below))
     }
 
     /// Looks a path up as it stands in a URL without its leading slash; what is no path is not found.

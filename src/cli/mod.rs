@@ -1,3 +1,108 @@
-//! The command line: one verb a file, each loads, makes a pure call and prints.
+//! The command line: one verb a file, and each is load → pure call → print.
+//!
+//! Owns the exit status: 0 fine, 1 findings or differences, 2 could not do it (a usage error too).
+//! Findings go to stderr, except `check`'s, which are what it was asked for.
+#![expect(clippy::disallowed_methods, reason = "the command line is where the world is touched")]
 
-pub mod serve;
+mod butane;
+mod check;
+mod completions;
+mod man;
+mod render;
+mod serve;
+mod show;
+mod sources;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use sources::SourceArgs;
+
+/// One inventory in, everything a freshly reinstalled Fedora CoreOS k3s node needs out: keepalived and k3s
+/// configuration, Butane, Ignition and iPXE, rendered, hashed and served.
+#[derive(Debug, Parser)]
+#[command(name = "pxe-serve", version, after_help = EXIT_STATUS)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_STATUS: &str = "Exit status: 0 fine, 1 findings or differences, 2 could not do it.";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Serve(serve::ServeArgs),
+    Render(render::RenderArgs),
+    Check(check::CheckArgs),
+    Butane(butane::ButaneArgs),
+    Show(show::ShowArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+/// Runs the program with the process's own arguments.
+pub fn main() -> ExitCode {
+    run(std::env::args_os())
+}
+
+fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // A usage error ends the process here with status 2, `--help` and `--version` with 0.
+    let outcome = match Cli::parse_from(args).verb {
+        Verb::Serve(args) => serve::run(args),
+        Verb::Render(args) => render::run(args),
+        Verb::Check(args) => check::run(args),
+        Verb::Butane(args) => Ok(butane::run(&args)),
+        Verb::Show(args) => show::run(args),
+        Verb::Completions(args) => completions::run(args),
+        Verb::Man(args) => man::run(args),
+    };
+    outcome.unwrap_or_else(|error| {
+        tell(&format!("error: {error:#}\n"));
+        ExitCode::from(2)
+    })
+}
+
+/// The definition that help, completions and man pages come from.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Writes to stdout. A reader that has seen enough (`| head`) is no error.
+fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| anyhow::anyhow!("cannot write to stdout: {error}")),
+    }
+}
+
+/// Writes to stderr. Unlike `eprint!`, it does not end the program when nobody reads that.
+fn tell(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Whether to colour what goes to this stream: for people only, and not for those who say no (no-color.org).
+fn colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        super::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_of_every_verb_explains_itself() {
+        for verb in super::command().get_subcommands() {
+            assert!(verb.get_about().is_some(), "{}", verb.get_name());
+            for argument in verb.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} {}", verb.get_name(), argument.get_id());
+            }
+        }
+    }
+}

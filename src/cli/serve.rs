@@ -2,12 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::generation::Loaded;
-use crate::server::{self, Config, Error, Limits, LogFormat, SecretsPolicy};
+use crate::load::load;
+use crate::server::{self, Config, Limits, LogFormat, SecretsPolicy};
+
+use super::SourceArgs;
 
 /// Serve everything the inventory describes over HTTP, and follow edits of it.
 ///
@@ -15,17 +18,8 @@ use crate::server::{self, Config, Error, Limits, LogFormat, SecretsPolicy};
 /// SIGHUP loads at once, SIGTERM and SIGINT stop after what is in flight.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
-    /// The inventory
-    #[arg(long, value_name = "FILE", default_value = "inventory.yaml")]
-    pub inventory: PathBuf,
-
-    /// A folder whose templates replace or join the built-in ones, file by file
-    #[arg(long, value_name = "DIR")]
-    pub templates: Option<PathBuf>,
-
-    /// A folder with big files to serve as they are: kernels, initramfs, images
-    #[arg(long = "static", value_name = "DIR")]
-    pub static_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub sources: SourceArgs,
 
     /// Where to listen; give it again for more. 0.0.0.0:80 is the whole network on the port nodes expect
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
@@ -67,12 +61,11 @@ impl ServeArgs {
     }
 }
 
-/// Serves until a signal ends it. `load` reads the sources that the arguments name.
-pub fn run(
-    arguments: ServeArgs,
-    load: impl Fn(&ServeArgs) -> Loaded + Send + Sync + 'static,
-) -> Result<(), Error> {
-    server::run(arguments.config(), move || load(&arguments))
+/// Serves until a signal ends it.
+pub fn run(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
+    let sources = arguments.sources.sources();
+    server::run(arguments.config(), move || load(&sources))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

@@ -47,6 +47,12 @@ impl Priority {
     }
 }
 
+impl Priority {
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
 impl fmt::Display for Priority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -108,6 +108,21 @@ text_newtype!(
 );
 
 text_newtype!(
+    /// The name of a GPT partition, as `/dev/disk/by-partlabel/` shows it: 36 characters at most.
+    PartitionLabel,
+    |text| {
+        let good = (1..=36).contains(&text.len())
+            && !text.starts_with('.')
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if good {
+            Ok(text.to_owned())
+        } else {
+            Err(Invalid::new(format!("{text:?} is not a partition label"), "use 1 to 36 letters, digits, `.`, `_` and `-`, such as longhorn"))
+        }
+    }
+);
+
+text_newtype!(
     /// One kernel argument: no blank, quote or control byte, since the command line is split at blanks.
     KernelArgument,
     |text| {

@@ -128,15 +128,39 @@ text_newtype!(
     }
 );
 
+/// What Kubernetes takes in a label: `[A-Za-z0-9._-]`, 63 bytes at most, letters or digits at the ends.
+fn label_word(text: &str) -> bool {
+    let end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    text.len() <= 63
+        && end(text.as_bytes().first())
+        && end(text.as_bytes().last())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
 text_newtype!(
-    /// A key or a value of a label: what Kubernetes takes, at most 63 of `[A-Za-z0-9._/-]`.
-    LabelText,
+    /// A label's key: a word, or a domain, a slash and a word.
+    LabelKey,
     |text| {
-        let good = text.len() <= 253 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._/-".contains(&b));
+        let good = match text.split_once('/') {
+            Some((prefix, name)) => prefix.parse::<super::DnsName>().is_ok() && label_word(name),
+            None => label_word(text),
+        };
         if good {
             Ok(text.to_owned())
         } else {
-            Err(Invalid::new(format!("{text:?} is not a label"), "use letters, digits, `.`, `_`, `-` and `/`"))
+            Err(Invalid::new(format!("{text:?} is not a label's key"), "use letters, digits, `.`, `_` and `-`, as in gpu or example.com/gpu"))
+        }
+    }
+);
+
+text_newtype!(
+    /// A label's value: a word, or nothing.
+    LabelValue,
+    |text| {
+        if text.is_empty() || label_word(text) {
+            Ok(text.to_owned())
+        } else {
+            Err(Invalid::new(format!("{text:?} is not a label's value"), "use at most 63 letters, digits, `.`, `_` and `-`"))
         }
     }
 );

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::catalogue::ArtifactPath;
+use crate::document::At;
 use crate::ids::{
     AddressRange, BaseUrl, ComponentName, DevicePath, DnsName, HostName, ImageReference, Interface,
-    K3sVersion, KernelArgument, LabelText, MacAddr, MachineUuid, NodePath, Priority, Serial, SshPublicKey,
-    VirtualRouterId,
+    K3sVersion, KernelArgument, LabelKey, LabelValue, MacAddr, MachineUuid, NodePath, PartitionLabel,
+    Priority, Serial, SshPublicKey, VirtualRouterId,
 };
 
 /// Everything `inventory.yaml` says, defaults filled in.
@@ -58,7 +59,7 @@ pub enum SecretReference {
 pub struct Keepalived {
     pub virtual_router_id: VirtualRouterId,
     pub advert_int_seconds: u32,
-    pub auth_pass: Option<SecretReference>,
+    pub auth_pass: Option<At<SecretReference>>,
     pub transport: Transport,
     pub image: ImageReference,
     pub install: InstallAs,
@@ -90,7 +91,9 @@ pub struct HealthCheck {
 #[derive(Debug, Clone)]
 pub struct K3s {
     pub version: K3sVersion,
-    pub token: SecretReference,
+    pub token: At<SecretReference>,
+    /// Names and addresses for the certificate beyond those known from the rest.
+    pub tls_san: Vec<String>,
     pub disable: Vec<ComponentName>,
     pub cluster_cidr: Option<IpNet>,
     pub service_cidr: Option<IpNet>,
@@ -130,7 +133,7 @@ pub struct Host {
     pub role: Role,
     pub install_device: DevicePath,
     pub arch: Arch,
-    pub labels: BTreeMap<LabelText, LabelText>,
+    pub labels: BTreeMap<LabelKey, LabelValue>,
     pub kernel_arguments: Vec<KernelArgument>,
     pub disks: Vec<DataDisk>,
     /// For the user's own templates.
@@ -153,7 +156,7 @@ pub enum Arch {
 #[derive(Debug, Clone)]
 pub struct DataDisk {
     pub device: DevicePath,
-    pub label: LabelText,
+    pub label: PartitionLabel,
     pub path: NodePath,
     pub format: DiskFormat,
 }

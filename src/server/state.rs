@@ -2,7 +2,7 @@
 //!
 //! A request takes one [`Status`] and uses nothing else, so no answer mixes two generations.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -22,7 +22,7 @@ pub struct ServerState {
     pub secrets: SecretsPolicy,
     pub archive: Archive,
     /// Who was already warned about, so that a retrying client does not fill the log.
-    warned: Mutex<HashSet<(IpAddr, String)>>,
+    warned: Mutex<BTreeSet<(IpAddr, String)>>,
 }
 
 /// One moment. `served` without `failure`: all is well; both: an edit is broken and the last good one is served.

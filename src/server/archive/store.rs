@@ -10,7 +10,7 @@
 //! DIR/lock                held while a process uses DIR
 //! ```
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -126,7 +126,7 @@ impl Store {
     }
 
     /// Only what is named like a blob or like a half-written one: a user's own file stays.
-    fn remove_others(&self, wanted: &HashSet<Sha256>) {
+    fn remove_others(&self, wanted: &BTreeSet<Sha256>) {
         let Ok(files) = fs::read_dir(&self.blobs) else { return };
         for file in files.flatten() {
             let name = file.file_name();

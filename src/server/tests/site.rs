@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::catalogue::{Alternative, Artifact, Audience, Catalogue, Digest, Sensitivity};
 use crate::generation::{Generation, Loaded};
-use crate::ids::*;
-use crate::inventory::*;
+use crate::inventory::{self, Inventory};
 use crate::report::{Finding, Report};
 
 pub const CONF: &str = "pxe/configs/keepalived-lenovo1.conf";
@@ -19,65 +18,20 @@ where
     text.parse().expect(text)
 }
 
-fn host(name: &str, address: &str, mac: &str) -> Host {
-    Host {
-        name: id(name),
-        address: id(address),
-        macs: vec![id(mac)],
-        uuid: None,
-        serial: None,
-        interface: id("eth0"),
-        role: Role::ControlPlane { priority: Priority::new(100).unwrap() },
-        install_device: id("/dev/nvme0n1"),
-        arch: Arch::X86_64,
-        labels: BTreeMap::new(),
-        kernel_arguments: vec![],
-        disks: vec![],
-        vars: serde_json::Map::new(),
-    }
-}
-
 pub fn inventory() -> Inventory {
-    Inventory {
-        vips: Vips { control_planes: id("192.168.26.253"), workers: None },
-        router: Router { base_url: id("http://192.168.26.1") },
-        network: Network {
-            cidr: id("192.168.26.0/24"),
-            domain: Some(id("lab.internal")),
-            control_planes_name: None,
-            dhcp_range: None,
-        },
-        ssh_authorized_keys: vec![],
-        keepalived: Keepalived {
-            virtual_router_id: VirtualRouterId::new(26).unwrap(),
-            advert_int_seconds: 1,
-            auth_pass: None,
-            transport: Transport::Multicast,
-            image: id("docker.io/osixia/keepalived:2.0.20"),
-            install: InstallAs::Service,
-            health_check: HealthCheck { interval_seconds: 2, timeout_seconds: 3, fall: 2, rise: 2 },
-        },
-        k3s: K3s {
-            version: id("v1.32.5+k3s1"),
-            token: SecretReference::Env("TOKEN".to_owned()),
-            disable: vec![],
-            cluster_cidr: None,
-            service_cidr: None,
-            extra_config: serde_json::Map::new(),
-            bootstrap_host: id("lenovo1"),
-            phase: Phase::Reinstall,
-        },
-        fcos: Fcos {
-            kernel: id("fcos/kernel"),
-            initramfs: id("fcos/initramfs"),
-            rootfs: id("fcos/rootfs"),
-            metal_image: None,
-        },
-        hosts: vec![
-            host("lenovo1", "192.168.26.5", "52:54:00:00:00:01"),
-            host("lenovo2", "192.168.26.6", "52:54:00:00:00:02"),
-        ],
-    }
+    let text = "\
+vips: {control_planes: 192.168.26.253}
+router: {base_url: http://192.168.26.1}
+network: {cidr: 192.168.26.0/24, domain: lab.internal}
+ssh_authorized_keys: [ssh-ed25519 AAAA me]
+keepalived: {virtual_router_id: 26}
+k3s: {version: v1.32.5+k3s1, token: {env: TOKEN}}
+defaults: {role: control_plane, interface: eth0, install_device: /dev/nvme0n1}
+hosts:
+  lenovo1: {address: 192.168.26.5, mac: 52:54:00:00:00:01}
+  lenovo2: {address: 192.168.26.6, mac: 52:54:00:00:00:02}
+";
+    inventory::parse("inventory.yaml", text.as_bytes()).0.expect("a good inventory")
 }
 
 pub fn artifact(path: &str, text: &str, sensitivity: Sensitivity, audience: Audience) -> Artifact {

@@ -1,0 +1,125 @@
+//! Findings about a document that is being compiled, in Butane's words where Butane has words.
+//!
+//! Owns the way from a node to a path, a line and a column. A finding about a field that was left out is placed
+//! at the mapping it is missing from.
+
+use std::sync::Arc;
+
+use crate::report::{Finding, Place, Report, Severity};
+
+use super::record::Record;
+use super::yaml::{Document, Mark, NodeId};
+
+pub struct Findings<'a> {
+    document: &'a Document<'a>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    severity: Severity,
+    path: String,
+    mark: Mark,
+    message: String,
+}
+
+impl<'a> Findings<'a> {
+    pub fn new(document: &'a Document<'a>) -> Self {
+        Findings { document, entries: Vec::new() }
+    }
+
+    pub fn has_errors(&self) -> bool {
+        self.entries.iter().any(|entry| entry.severity == Severity::Error)
+    }
+
+    fn add(&mut self, severity: Severity, path: String, mark: Mark, message: impl Into<String>) {
+        self.entries.push(Entry { severity, path, mark, message: message.into() });
+    }
+
+    pub fn at(&mut self, severity: Severity, at: NodeId, message: impl Into<String>) {
+        self.add(severity, self.document.path(at), self.document.mark(at), message);
+    }
+
+    pub fn error(&mut self, at: NodeId, message: impl Into<String>) {
+        self.at(Severity::Error, at, message);
+    }
+
+    pub fn warning(&mut self, at: NodeId, message: impl Into<String>) {
+        self.at(Severity::Warning, at, message);
+    }
+
+    /// About a field, whether it was written or left out.
+    pub fn field(&mut self, severity: Severity, record: &Record, name: &str, message: impl Into<String>) {
+        match record.written(name) {
+            Some(node) => self.at(severity, node.origin, message),
+            None => self.missing(severity, record, name, message),
+        }
+    }
+
+    /// About something `record` does not have.
+    pub fn missing(&mut self, severity: Severity, record: &Record, name: &str, message: impl Into<String>) {
+        let path = self.document.path(record.origin);
+        let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        self.add(severity, path, self.document.mark(record.origin), message);
+    }
+
+    pub fn field_error(&mut self, record: &Record, name: &str, message: impl Into<String>) {
+        self.field(Severity::Error, record, name, message);
+    }
+
+    pub fn field_warning(&mut self, record: &Record, name: &str, message: impl Into<String>) {
+        self.field(Severity::Warning, record, name, message);
+    }
+
+    pub fn unused_key(&mut self, key: NodeId) {
+        let name = self.document.scalar(key).unwrap_or("?");
+        let message = format!("unused key {name}");
+        self.warning(key, message);
+    }
+
+    /// A null or an alias where a mapping belongs: the config is read, but its keys are not looked at.
+    pub fn not_a_mapping(&mut self, at: NodeId) {
+        let path = self.document.path(at);
+        let message = format!(
+            "context tree does not match content tree at $.{path}. \
+             Line and column reporting may be inconsistent. Unused keys may not be reported"
+        );
+        self.add(Severity::Warning, path, self.document.mark(at), message);
+    }
+
+    /// The same findings, placed in `file`, whose text is `source`.
+    pub fn into_report(self, file: &Arc<str>, source: &[u8]) -> Report {
+        let mut report = Report::new();
+        let lines = LineStarts::new(source);
+        for entry in self.entries {
+            let place = lines.place(file, entry.mark);
+            report.push(Finding::new(entry.severity, entry.path, entry.message).at(Some(place)));
+        }
+        report
+    }
+}
+
+/// Turns lines and columns into byte ranges, for the caret.
+pub struct LineStarts<'s> {
+    source: &'s [u8],
+    starts: Vec<usize>,
+}
+
+impl<'s> LineStarts<'s> {
+    pub fn new(source: &'s [u8]) -> Self {
+        let breaks = source.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        LineStarts { source, starts: std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect() }
+    }
+
+    pub fn place(&self, file: &Arc<str>, mark: Mark) -> Place {
+        let line = mark.line.max(1) as usize;
+        let start = self.starts.get(line - 1).copied().unwrap_or(self.source.len());
+        let end = self.starts.get(line).map_or(self.source.len(), |next| next - 1);
+        let text = String::from_utf8_lossy(&self.source[start..end.max(start)]);
+        let offset =
+            |chars: u32| start + text.chars().take(chars as usize).map(char::len_utf8).sum::<usize>();
+        let from = mark.column.saturating_sub(1);
+        let bytes = offset(from)..offset(from + mark.width);
+        Place { file: Arc::clone(file), line, column: mark.column as usize, bytes }
+    }
+}

@@ -1,0 +1,40 @@
+//! The options that say what to load, the same for every verb that loads something.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::generation::{Generation, Loaded};
+use crate::load::{Sources, load};
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct SourceArgs {
+    /// The inventory to render
+    #[arg(long, value_name = "FILE", default_value = "inventory.yaml")]
+    pub inventory: PathBuf,
+
+    /// A folder of templates laid over the built-in ones, file by file
+    #[arg(long, value_name = "DIR")]
+    pub templates: Option<PathBuf>,
+
+    /// A folder of big files (kernel, initramfs, images) served as they are beside what is rendered
+    #[arg(long = "static", value_name = "DIR")]
+    pub static_dir: Option<PathBuf>,
+}
+
+impl SourceArgs {
+    pub fn sources(&self) -> Sources {
+        Sources {
+            inventory: self.inventory.clone(),
+            templates: self.templates.clone(),
+            static_dir: self.static_dir.clone(),
+        }
+    }
+
+    /// Loads for a verb that can do nothing without a generation; findings go to stderr.
+    pub(super) fn generation(&self) -> anyhow::Result<Generation> {
+        let Loaded { generation, report, .. } = load(&self.sources());
+        super::tell(&report.to_text(super::colour(&io::stderr())));
+        generation
+            .ok_or_else(|| anyhow::anyhow!("{} cannot be rendered, see above", self.inventory.display()))
+    }
+}

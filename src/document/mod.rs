@@ -1,0 +1,94 @@
+//! YAML as a tree in which every key and value knows its place, and typed reading of it that collects every mistake.
+//!
+//! It owns the limits: 4 MiB of text, the parser's budget of nodes, depth and alias replay, checked before anything
+//! of size is built. It stands behind the name `serde_yaml` (serde-saphyr), and nothing else in the house reads YAML
+//! through it but the inventory and the list of artifacts; Butane has its own, since Butane's YAML is another one.
+
+mod fields;
+mod tree;
+
+pub use fields::{At, Fields, Item, suggest};
+pub use tree::{Entry, Node, Value};
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use serde_yaml::options::DuplicateKeyPolicy;
+
+use crate::report::{Finding, Place, Report};
+
+/// A router's inventory of 10,000 hosts takes about 2 MiB.
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// A parsed text and the findings about it so far.
+pub struct Document {
+    pub root: Node,
+}
+
+impl Document {
+    /// Parses `bytes`; findings name `file`. `None` when the text cannot be read as YAML at all.
+    pub fn parse(file: &str, bytes: &[u8], report: &RefCell<Report>) -> Option<Document> {
+        let refuse = |finding: Finding| {
+            report.borrow_mut().push(finding);
+            None
+        };
+        let file: Arc<str> = file.into();
+        let start = Place { file: file.clone(), line: 1, column: 1, bytes: 0..0 };
+        if bytes.len() > MAX_BYTES {
+            let message = format!("{} bytes are more than the {MAX_BYTES} that are read", bytes.len());
+            return refuse(
+                Finding::error("", message)
+                    .help("is this the right file? Use `groups` to say a thing once")
+                    .at(Some(start)),
+            );
+        }
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
+                let line = valid.lines().count().max(1);
+                let message = format!("line {line} is not UTF-8");
+                return refuse(Finding::error("", message).help("save the file as UTF-8").at(Some(start)));
+            }
+        };
+        report.borrow_mut().add_source(file.clone(), text);
+        match serde_yaml::from_str_with_options::<tree::Parsed>(text, limits()) {
+            Ok(parsed) => Some(Document { root: tree::place(parsed, &file) }),
+            Err(error) => {
+                let place = error.location().map(|location| tree::place_of(location, &file));
+                let message = error.without_snippet().to_string();
+                // The parser puts its place in front of the message; ours is drawn beside the line.
+                let message = match message.split_once(": ") {
+                    Some((place, rest)) if place.contains("line ") => rest.to_owned(),
+                    _ => message,
+                };
+                let help = "YAML wants blanks, not tabs, for indentation, and quotes around a text with `: ` or ` #` in it";
+                refuse(
+                    Finding::error("", format!("not readable as YAML: {message}"))
+                        .help(help)
+                        .at(place.or(Some(start))),
+                )
+            }
+        }
+    }
+}
+
+fn limits() -> serde_yaml::Options {
+    serde_yaml::options! {
+        budget: serde_yaml::budget! {
+            max_depth: 32,
+            max_documents: 1,
+            max_nodes: 250_000,
+            max_aliases: 1_000,
+            max_recorded_anchor_events: 10_000,
+            max_recorded_anchor_bytes: MAX_BYTES,
+        },
+        // Seen by our own visitor, so that every duplicate is reported, not the first.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 50_000 },
+        legacy_octal_numbers: true,
+        // `yes` is a word: only true and false are truth values.
+        strict_booleans: true,
+        with_snippet: false,
+    }
+}

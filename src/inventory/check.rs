@@ -1,0 +1,191 @@
+//! From the inventory as written to the checked one: defaults filled in, everything compared with everything.
+//!
+//! All rules run, whatever the others found; the model is built only when there is no error.
+
+mod hosts;
+mod network;
+
+use std::cell::RefCell;
+
+use crate::document::At;
+use crate::ids::{HostName, Priority, VirtualRouterId};
+use crate::report::{Finding, Report};
+
+use super::model::{
+    Fcos, HealthCheck, InstallAs, Inventory, K3s, Keepalived, Network, Phase, Router, Transport, Vips,
+};
+use super::raw;
+
+/// 2.0.20 has curl and runs wherever podman does; see docs/inventory.md for others.
+const DEFAULT_IMAGE: &str = "docker.io/osixia/keepalived:2.0.20";
+
+/// Keys of k3s' config.yaml that pxe-serve writes itself, and where to say them instead.
+const OUR_K3S_KEYS: &[(&str, &str)] = &[
+    ("cluster-cidr", "k3s.cluster_cidr"),
+    ("cluster-init", "k3s.phase"),
+    ("disable", "k3s.disable"),
+    ("node-ip", "hosts.NAME.address"),
+    ("node-label", "hosts.NAME.labels"),
+    ("node-name", "the host's own name"),
+    ("server", "vips.control_planes"),
+    ("service-cidr", "k3s.service_cidr"),
+    ("tls-san", "k3s.tls_san"),
+    ("token", "k3s.token"),
+    ("token-file", "k3s.token"),
+];
+
+/// Where rules put what they find.
+pub(super) struct Checker<'r> {
+    report: &'r RefCell<Report>,
+}
+
+impl Checker<'_> {
+    fn push(&self, finding: Finding) {
+        self.report.borrow_mut().push(finding);
+    }
+}
+
+/// The checked inventory, or `None` with at least one error in the report.
+pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory> {
+    let checker = Checker { report };
+    let settings = hosts::settings_of(&raw, &checker);
+    hosts::check_identities(&raw.hosts, &checker);
+    network::check(&raw, &checker);
+    let priorities = hosts::priorities(&raw.hosts, &settings, &checker);
+    let bootstrap_host = bootstrap_host(&raw, &priorities, &checker);
+    check_keepalived(&raw, &priorities, &checker);
+    let extra_config = check_k3s(&raw, &checker);
+    let hosts = hosts::build(&raw.hosts, settings, &priorities, bootstrap_host.as_ref(), &checker);
+    if report.borrow().has_errors() {
+        return None;
+    }
+    let raw::Inventory { vips, router, network, ssh_authorized_keys, keepalived, k3s, fcos, .. } = raw;
+    Some(Inventory {
+        vips: Vips { control_planes: vips.control_planes?.value, workers: vips.workers.map(|vip| vip.value) },
+        router: Router { base_url: router?.value },
+        network: Network {
+            cidr: network.cidr?.value,
+            domain: network.domain.map(|domain| domain.value),
+            control_planes_name: network.control_planes_name.map(|name| name.value),
+            dhcp_range: network.dhcp_range.map(|range| range.value),
+        },
+        ssh_authorized_keys: ssh_authorized_keys.into_iter().map(|key| key.value).collect(),
+        keepalived: Keepalived {
+            virtual_router_id: keepalived.virtual_router_id?.value,
+            advert_int_seconds: keepalived.advert_int.unwrap_or(1),
+            auth_pass: keepalived.auth_pass,
+            transport: keepalived.transport.map_or(Transport::Multicast, |transport| transport.value),
+            image: match keepalived.image {
+                Some(image) => image.value,
+                None => DEFAULT_IMAGE.parse().ok()?,
+            },
+            install: keepalived.install.map_or(InstallAs::Service, |install| install.value),
+            // Detection within interval × fall + timeout = 7 s; see facts of keepalived(5) vrrp_script.
+            health_check: HealthCheck {
+                interval_seconds: keepalived.interval.unwrap_or(2),
+                timeout_seconds: keepalived.timeout.unwrap_or(3),
+                fall: keepalived.fall.unwrap_or(2),
+                rise: keepalived.rise.unwrap_or(2),
+            },
+        },
+        k3s: K3s {
+            version: k3s.version?.value,
+            token: k3s.token?,
+            tls_san: k3s.tls_san.into_iter().map(|san| san.value.0).collect(),
+            disable: k3s.disable.into_iter().map(|component| component.value).collect(),
+            cluster_cidr: k3s.cluster_cidr.map(|cidr| cidr.value),
+            service_cidr: k3s.service_cidr.map(|cidr| cidr.value),
+            extra_config,
+            bootstrap_host: bootstrap_host?,
+            phase: k3s.phase.map_or(Phase::Reinstall, |phase| phase.value),
+        },
+        fcos: Fcos {
+            kernel: path_or(fcos.kernel, "pxe/fcos/kernel")?,
+            initramfs: path_or(fcos.initramfs, "pxe/fcos/initramfs.img")?,
+            rootfs: path_or(fcos.rootfs, "pxe/fcos/rootfs.img")?,
+            metal_image: fcos.metal_image.map(|path| path.value),
+        },
+        hosts,
+    })
+}
+
+fn path_or(
+    written: Option<At<crate::catalogue::ArtifactPath>>,
+    usual: &str,
+) -> Option<crate::catalogue::ArtifactPath> {
+    match written {
+        Some(path) => Some(path.value),
+        None => usual.parse().ok(),
+    }
+}
+
+fn bootstrap_host(
+    raw: &raw::Inventory,
+    priorities: &hosts::Priorities,
+    checker: &Checker<'_>,
+) -> Option<HostName> {
+    let servers: Vec<&HostName> =
+        raw.hosts.iter().map(|host| &host.name.value).filter(|name| priorities.contains_key(*name)).collect();
+    match &raw.k3s.bootstrap_host {
+        Some(name) if servers.contains(&&name.value) => Some(name.value.clone()),
+        Some(name) => {
+            let known: Vec<&str> = servers.iter().map(|server| server.as_str()).collect();
+            let help = crate::document::suggest(name.value.as_str(), &known)
+                .unwrap_or_else(|| format!("choose one of {}", known.join(", ")));
+            checker
+                .push(name.error(format!("{} is no control plane of this inventory", name.value)).help(help));
+            None
+        }
+        None => servers.first().map(|name| (*name).clone()),
+    }
+}
+
+fn check_keepalived(raw: &raw::Inventory, priorities: &hosts::Priorities, checker: &Checker<'_>) {
+    let keepalived = &raw.keepalived;
+    if let Some(id) =
+        keepalived.virtual_router_id.as_ref().filter(|id| id.value == VirtualRouterId::EVERYBODYS)
+    {
+        let help = "51 is in every example (keepalived, kubeadm, k3s); two groups with one id on a network break each other: choose another";
+        checker.push(id.warning("51 is everybody's virtual router id").help(help));
+    }
+    if let Some(image) = keepalived.image.as_ref().filter(|image| !image.value.is_pinned_by_digest()) {
+        let help = "pin it: `skopeo inspect docker://IMAGE` prints the digest, write IMAGE@sha256:…";
+        checker.push(image.note("a tag can be moved to other contents").help(help));
+    }
+    let servers = priorities.len();
+    if servers > 0 && servers.is_multiple_of(2) {
+        let message = format!("{servers} servers keep a quorum no better than {}", servers - 1);
+        let help = "etcd needs more than half of its members: use 1, 3 or 5 control planes";
+        checker.push(Finding::warning("hosts", message).help(help));
+    }
+    if let (Some(interval), Some(timeout)) = (keepalived.interval, keepalived.timeout)
+        && timeout > interval * 5
+    {
+        let message = format!("a check may hang for {timeout} s where it is made every {interval} s");
+        checker.push(
+            Finding::warning("keepalived.health_check.timeout", message)
+                .help("choose a timeout near the interval"),
+        );
+    }
+}
+
+fn check_k3s(raw: &raw::Inventory, checker: &Checker<'_>) -> serde_json::Map<String, serde_json::Value> {
+    let mut extra = serde_json::Map::new();
+    for (key, value) in &raw.k3s.extra_config {
+        let plain = key.value.trim_end_matches('+');
+        if let Some((_, instead)) = OUR_K3S_KEYS.iter().find(|(ours, _)| *ours == plain) {
+            let help = format!(
+                "say it in {instead}; k3s takes the last of two values, and servers that differ do not join"
+            );
+            checker.push(key.error("pxe-serve writes this key itself").help(help));
+        }
+        extra.insert(key.value.clone(), value.clone());
+    }
+    extra
+}
+
+/// A priority for the host at `place` of the servers: 100, 90, 80 …, closer together when there are more than ten.
+fn usual_priority(place: usize, servers: usize) -> Option<Priority> {
+    let step = if servers <= 10 { 10 } else { (99 / servers).max(1) };
+    Priority::new(100_i64 - i64::try_from(place * step).ok()?).ok()
+}

@@ -1,0 +1,89 @@
+//! The values behind secret references: checked, and never shown by `Debug`, errors or logs.
+
+use std::fmt;
+
+use crate::ids::Invalid;
+
+/// VRRP's password, at most eight characters.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthPass(String);
+
+/// What joins a node to the cluster.
+#[derive(Clone, PartialEq, Eq)]
+pub struct K3sToken(String);
+
+/// All secret values of a site.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    pub auth_pass: Option<AuthPass>,
+    pub k3s_token: K3sToken,
+}
+
+impl AuthPass {
+    /// One line at the end is cut off, as editors write it.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let text = one_line(text);
+        // keepalived(5): auth_pass is at most 8 characters; keepalived 2.2 truncates a longer one and `-t` exits 5.
+        if text.is_empty() || text.len() > 8 {
+            return Err(Invalid::new(
+                format!("the password has {} characters, VRRP takes 1 to 8", text.chars().count()),
+                "use 8 letters and digits; where nodes already run with a longer one, its first 8 characters are what keepalived uses",
+            ));
+        }
+        // `#` and `!` begin a comment, `$` a variable, `@` a condition, silently; quotes and braces end the value.
+        if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+            Ok(AuthPass(text.to_owned()))
+        } else {
+            Err(Invalid::new(
+                "the password has characters that keepalived reads as syntax",
+                "use only letters and digits: `#`, `!`, `$`, `@`, quotes, braces and blanks change or cut the value silently",
+            ))
+        }
+    }
+
+    /// For the template context only.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl K3sToken {
+    /// Both of k3s' forms: a password of one's own, and `K10…::server:…` as `node-token` has it.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let text = one_line(text);
+        let help = "make one with `openssl rand -hex 32`, or copy /var/lib/rancher/k3s/server/node-token from a server";
+        if text.len() < 16 {
+            return Err(Invalid::new(
+                format!("the token has {} characters, that is too few to be one", text.len()),
+                help,
+            ));
+        }
+        if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":._-".contains(&byte)) {
+            Ok(K3sToken(text.to_owned()))
+        } else {
+            Err(Invalid::new("the token has characters that k3s tokens do not have", help))
+        }
+    }
+
+    /// For the template context only.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+fn one_line(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
+}
+
+impl fmt::Debug for AuthPass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthPass(…)")
+    }
+}
+
+impl fmt::Debug for K3sToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("K3sToken(…)")
+    }
+}

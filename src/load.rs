@@ -1,0 +1,239 @@
+//! Reads everything a site is made of from disk and environment, and renders it.
+//!
+//! All sources are read, whatever is wrong with one, so that one look shows every mistake. Costs one pass over the
+//! inputs; nothing is kept between loads.
+
+#![expect(clippy::disallowed_methods, reason = "loading is what touches files and environment")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use rust_embed::RustEmbed;
+
+use crate::catalogue::ArtifactPath;
+use crate::document::At;
+use crate::generation::{Generation, Loaded};
+use crate::ids::Invalid;
+use crate::inventory::{self, AuthPass, Inventory, K3sToken, SecretReference, Secrets};
+use crate::render::{self, Site, TemplateSource, Templates};
+use crate::report::{Finding, Report};
+
+/// A file of templates larger than this is none.
+const MAX_TEMPLATE_BYTES: u64 = 1024 * 1024;
+/// A secret is a line.
+const MAX_SECRET_BYTES: u64 = 4096;
+
+#[derive(RustEmbed)]
+#[folder = "templates/"]
+struct Embedded;
+
+/// Where everything that bytes depend on comes from.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    pub inventory: PathBuf,
+    pub templates: Option<PathBuf>,
+    pub static_dir: Option<PathBuf>,
+}
+
+/// Reads, checks and renders; the generation is there when the report has no error.
+pub fn load(sources: &Sources) -> Loaded {
+    let mut loader = Loader { report: Report::new(), inputs: BTreeSet::new() };
+    let inventory = loader.inventory(&sources.inventory);
+    let templates = loader.templates(sources.templates.as_deref());
+    let static_files = sources.static_dir.as_deref().map(|folder| loader.static_files(folder));
+    let folder = sources.inventory.parent().unwrap_or(Path::new(""));
+    let secrets = inventory.as_ref().and_then(|inventory| loader.secrets(inventory, folder));
+    let Loader { mut report, inputs } = loader;
+    let generation = match (inventory, secrets) {
+        (Some(inventory), Some(secrets)) if !report.has_errors() => {
+            let names = static_files.as_ref().map(|files| files.keys().cloned().collect());
+            let site = Site { inventory, secrets, templates, static_files: names };
+            let rendered = render::render(&site);
+            report.extend(rendered.report);
+            rendered.catalogue.map(|catalogue| Generation {
+                inventory: site.inventory,
+                catalogue,
+                static_files: static_files.unwrap_or_default(),
+            })
+        }
+        _ => None,
+    };
+    Loaded { generation, report, inputs }
+}
+
+struct Loader {
+    report: Report,
+    inputs: BTreeSet<PathBuf>,
+}
+
+impl Loader {
+    fn inventory(&mut self, file: &Path) -> Option<Inventory> {
+        // One byte more than is allowed tells a file that is too long from one that just fits.
+        let bytes = self.read(file, crate::document::MAX_BYTES as u64 + 1)?;
+        let (inventory, report) = inventory::parse(&file.display().to_string(), &bytes);
+        self.report.extend(report);
+        inventory
+    }
+
+    /// Reads at most `limit` bytes; a file that cannot be read is a finding.
+    fn read(&mut self, file: &Path, limit: u64) -> Option<Vec<u8>> {
+        self.inputs.insert(file.to_owned());
+        let read = || -> std::io::Result<Vec<u8>> {
+            use std::io::Read as _;
+            let mut bytes = Vec::new();
+            std::fs::File::open(file)?.take(limit).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        match read() {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                self.unreadable(file, &error);
+                None
+            }
+        }
+    }
+
+    fn unreadable(&mut self, file: &Path, error: &std::io::Error) {
+        let help = match error.kind() {
+            std::io::ErrorKind::NotFound => "create the file, or say where it is; --help lists the options",
+            std::io::ErrorKind::PermissionDenied => "let the user that runs pxe-serve read it",
+            _ => "look at the disk and at the path",
+        };
+        self.report
+            .push(Finding::error(file.display().to_string(), format!("cannot be read: {error}")).help(help));
+    }
+
+    /// Ours, with the user's laid over them file by file.
+    fn templates(&mut self, folder: Option<&Path>) -> Templates {
+        let mut templates = Templates::default();
+        for name in Embedded::iter() {
+            let Some(file) = Embedded::get(&name) else { continue };
+            let Ok(text) = String::from_utf8(file.data.into_owned()) else { continue };
+            self.add_template(&mut templates, &name, format!("templates/{name} (built in)"), text);
+        }
+        let mut files = BTreeMap::new();
+        if let Some(folder) = folder {
+            self.walk(folder, folder, &mut files);
+        }
+        for (name, file) in files {
+            let Some(bytes) = self.read(&file, MAX_TEMPLATE_BYTES) else { continue };
+            match String::from_utf8(bytes) {
+                Ok(text) => self.add_template(&mut templates, &name, file.display().to_string(), text),
+                Err(_) => {
+                    let finding = Finding::error(file.display().to_string(), "is not UTF-8");
+                    self.report.push(finding.help("save the template as UTF-8"));
+                }
+            }
+        }
+        templates
+    }
+
+    fn add_template(&mut self, templates: &mut Templates, name: &str, file: String, text: String) {
+        let source = TemplateSource { file, text };
+        if name == "artifacts.yaml" {
+            templates.artifact_lists.push(source);
+        } else if name.ends_with(".j2") {
+            templates.sources.insert(name.to_owned(), source);
+        }
+    }
+
+    /// Regular files below `folder`, by their path relative to `root`. Symlinks to files are followed, since
+    /// configuration is often mounted that way; to folders they are not, since they may lead in circles.
+    fn walk(&mut self, root: &Path, folder: &Path, files: &mut BTreeMap<String, PathBuf>) {
+        self.inputs.insert(folder.to_owned());
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => return self.unreadable(folder, &error),
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            if hidden {
+                continue;
+            }
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.walk(root, &path, files);
+            } else if path.is_file()
+                && let Ok(name) = path.strip_prefix(root)
+            {
+                files.insert(name.to_string_lossy().into_owned(), path);
+            }
+        }
+    }
+
+    /// `DIR/fcos/kernel` is served as `pxe/fcos/kernel`. Names that cannot be a URL path are left out, with a note.
+    fn static_files(&mut self, folder: &Path) -> BTreeMap<ArtifactPath, PathBuf> {
+        let mut found = BTreeMap::new();
+        self.walk(folder, folder, &mut found);
+        let mut files = BTreeMap::new();
+        for (name, file) in found {
+            if std::fs::symlink_metadata(&file).is_ok_and(|metadata| metadata.is_symlink()) {
+                let finding = Finding::note(file.display().to_string(), "is a symlink and is not served");
+                self.report
+                    .push(finding.help("put the file itself there: a link could lead out of the folder"));
+                continue;
+            }
+            match format!("pxe/{name}").parse::<ArtifactPath>() {
+                Ok(path) => {
+                    files.insert(path, file);
+                }
+                Err(error) => self.report.push(
+                    Finding::note(file.display().to_string(), error.to_string())
+                        .help("rename it to have it served"),
+                ),
+            }
+        }
+        files
+    }
+
+    /// The values behind the references. What is wrong with one is said at its reference, without the value.
+    fn secrets(&mut self, inventory: &Inventory, folder: &Path) -> Option<Secrets> {
+        let auth_pass = inventory
+            .keepalived
+            .auth_pass
+            .as_ref()
+            .map(|reference| self.secret(reference, folder, AuthPass::parse));
+        let k3s_token = self.secret(&inventory.k3s.token, folder, K3sToken::parse);
+        Some(Secrets {
+            auth_pass: auth_pass.map_or(Some(None), |secret| secret.map(Some))?,
+            k3s_token: k3s_token?,
+        })
+    }
+
+    fn secret<T>(
+        &mut self,
+        reference: &At<SecretReference>,
+        folder: &Path,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        let text = match &reference.value {
+            SecretReference::Env(name) => std::env::var(name).map_err(|_| {
+                Invalid::new(
+                    format!("the environment has no {name}"),
+                    format!("set {name} for the process, or point to a file"),
+                )
+            }),
+            SecretReference::File(file) => self.secret_file(&folder.join(file)),
+        };
+        match text.and_then(|text| parse(&text)) {
+            Ok(secret) => Some(secret),
+            Err(Invalid { message, help }) => {
+                self.report.push(reference.error(message).help(help));
+                None
+            }
+        }
+    }
+
+    fn secret_file(&mut self, path: &Path) -> Result<String, Invalid> {
+        let before = self.report.findings().len();
+        let bytes = self.read(path, MAX_SECRET_BYTES);
+        // What is wrong is said once, at the reference.
+        self.report.truncate(before);
+        bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
+            let path = path.display();
+            let help =
+                format!("create it; `openssl rand -hex 32 > {path} && chmod 600 {path}` makes a token");
+            Invalid::new(format!("{path} cannot be read as a text"), help)
+        })
+    }
+}

@@ -1,0 +1,36 @@
+//! The Ignition configs to make: one for each host, two for the one that may bootstrap the cluster.
+
+use crate::inventory::{Host, Inventory, Phase};
+
+/// One Ignition config: a host in a phase, under the name that the seed gave it.
+pub struct Boot<'i> {
+    pub host: &'i Host,
+    /// `lenovo1-bootstrap`, `lenovo1-reinstall`, `lenovo2`.
+    pub name: String,
+    pub phase: Phase,
+    /// Whether `HOST.ign` is this one; then it is served under the host's name as well.
+    pub is_current: bool,
+}
+
+impl Boot<'_> {
+    /// The further name of this boot's files, if they have one.
+    pub fn alias(&self) -> Option<&str> {
+        let host = self.host.name.as_str();
+        (self.is_current && self.name != host).then_some(host)
+    }
+}
+
+pub fn boots(inventory: &Inventory) -> Vec<Boot<'_>> {
+    let mut boots = Vec::new();
+    for host in &inventory.hosts {
+        if host.name == inventory.k3s.bootstrap_host {
+            for (phase, word) in [(Phase::Bootstrap, "bootstrap"), (Phase::Reinstall, "reinstall")] {
+                let name = format!("{}-{word}", host.name);
+                boots.push(Boot { host, name, phase, is_current: phase == inventory.k3s.phase });
+            }
+        } else {
+            boots.push(Boot { host, name: host.name.to_string(), phase: Phase::Reinstall, is_current: true });
+        }
+    }
+    boots
+}

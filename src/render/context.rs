@@ -1,0 +1,173 @@
+//! What templates know. Decisions are made here, so that a template needs only `if` and `for`.
+
+use minijinja::value::Serde;
+use minijinja::{Value, context};
+use serde::Serialize;
+
+use crate::inventory::{Arch, DiskFormat, Host, InstallAs, Inventory, Phase, Role, Transport};
+
+use super::Site;
+use super::k3s;
+
+/// The context of the whole site, made once; those of hosts and boots are laid over it.
+pub struct Contexts<'s> {
+    inventory: &'s Inventory,
+    site: Value,
+}
+
+#[derive(Serialize)]
+struct HostContext<'i> {
+    name: &'i str,
+    fqdn: Option<String>,
+    address: String,
+    mac: String,
+    macs: Vec<String>,
+    uuid: Option<&'i str>,
+    serial: Option<&'i str>,
+    interface: &'i str,
+    role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<u8>,
+    /// The other control planes' addresses, of the VIP's family.
+    peers: Vec<String>,
+    install_device: &'i str,
+    arch: &'static str,
+    labels: serde_json::Value,
+    kernel_arguments: Vec<&'i str>,
+    disks: Vec<DiskContext<'i>>,
+    vars: &'i serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct DiskContext<'i> {
+    device: &'i str,
+    label: &'i str,
+    path: &'i str,
+    format: &'static str,
+}
+
+impl<'s> Contexts<'s> {
+    pub fn new(site: &'s Site) -> Self {
+        let inventory = &site.inventory;
+        let network = &inventory.network;
+        let keepalived = &inventory.keepalived;
+        let check = &keepalived.health_check;
+        let vip = inventory.vips.control_planes;
+        let asset = |path: &crate::catalogue::ArtifactPath| format!("{}/{path}", inventory.router.base_url);
+        let hosts: Vec<Value> = inventory.hosts.iter().map(|host| host_context(inventory, host)).collect();
+        let values = context! {
+            base_url => inventory.router.base_url.as_str(),
+            vips => context! {
+                control_planes => vip.to_string(),
+                control_planes_prefix => if vip.is_ipv4() { 32 } else { 128 },
+                workers => inventory.vips.workers.map(|vip| vip.to_string()),
+            },
+            network => context! {
+                cidr => network.cidr.to_string(),
+                domain => network.domain.as_ref().map(|domain| domain.as_str()),
+                control_planes_name => network.control_planes_name.as_ref().map(|name| name.as_str()),
+            },
+            ssh_authorized_keys => inventory.ssh_authorized_keys.iter().map(|key| key.to_string()).collect::<Vec<_>>(),
+            keepalived => context! {
+                virtual_router_id => keepalived.virtual_router_id.to_string(),
+                advert_int => keepalived.advert_int_seconds,
+                // VRRPv3, which IPv6 needs, has no authentication (RFC 5798 §9): keepalived -t exits 5.
+                authentication => site.secrets.auth_pass.is_some() && vip.is_ipv4(),
+                transport => match keepalived.transport { Transport::Multicast => "multicast", Transport::Unicast => "unicast" },
+                image => keepalived.image.as_str(),
+                install => match keepalived.install { InstallAs::Service => "service", InstallAs::Quadlet => "quadlet" },
+                health_check => context! {
+                    interval => check.interval_seconds,
+                    timeout => check.timeout_seconds,
+                    fall => check.fall,
+                    rise => check.rise,
+                },
+            },
+            k3s => context! {
+                version => inventory.k3s.version.to_string(),
+                authentication_config => inventory.k3s.version.has_authentication_config(),
+            },
+            fcos => context! {
+                kernel => asset(&inventory.fcos.kernel),
+                initramfs => asset(&inventory.fcos.initramfs),
+                rootfs => asset(&inventory.fcos.rootfs),
+                metal_image => inventory.fcos.metal_image.as_ref().map(asset),
+            },
+            hosts => hosts,
+        };
+        Contexts { inventory, site: values }
+    }
+
+    pub fn site(&self) -> &Value {
+        &self.site
+    }
+
+    pub fn host(&self, host: &Host) -> Value {
+        context! { host => host_context(self.inventory, host), ..self.site.clone() }
+    }
+
+    /// What one Ignition config's files know besides: its name, its phase and the k3s configuration.
+    pub fn boot(&self, boot: &super::boots::Boot<'_>) -> Value {
+        let version = &self.inventory.k3s.version;
+        context! {
+            name => boot.name.as_str(),
+            phase => match boot.phase { Phase::Bootstrap => "bootstrap", Phase::Reinstall => "reinstall" },
+            k3s => context! {
+                version => version.to_string(),
+                authentication_config => version.has_authentication_config(),
+                mode => k3s::mode(boot.host),
+            },
+            k3s_config => Value::from(Serde(k3s::config(self.inventory, boot))),
+            ..self.host(boot.host)
+        }
+    }
+}
+
+fn host_context(inventory: &Inventory, host: &Host) -> Value {
+    let vip = inventory.vips.control_planes;
+    let peers = inventory
+        .control_planes()
+        .filter(|peer| peer.name != host.name && peer.address.is_ipv4() == vip.is_ipv4());
+    let labels = host.labels.iter().map(|(key, value)| (key.to_string(), value.as_str().into()));
+    Value::from(Serde(HostContext {
+        name: host.name.as_str(),
+        fqdn: host.fqdn(&inventory.network).map(|name| name.to_string()),
+        address: host.address.to_string(),
+        mac: host.macs.first().map(|mac| mac.to_string()).unwrap_or_default(),
+        macs: host.macs.iter().map(|mac| mac.to_string()).collect(),
+        uuid: host.uuid.as_ref().map(|uuid| uuid.as_str()),
+        serial: host.serial.as_ref().map(|serial| serial.as_str()),
+        interface: host.interface.as_str(),
+        role: match host.role {
+            Role::ControlPlane { .. } => "control_plane",
+            Role::Worker => "worker",
+        },
+        priority: match host.role {
+            Role::ControlPlane { priority } => Some(priority.get()),
+            Role::Worker => None,
+        },
+        peers: peers.map(|peer| peer.address.to_string()).collect(),
+        install_device: host.install_device.as_str(),
+        arch: match host.arch {
+            Arch::X86_64 => "x86_64",
+            Arch::Aarch64 => "aarch64",
+        },
+        labels: serde_json::Value::Object(labels.collect()),
+        kernel_arguments: host.kernel_arguments.iter().map(|argument| argument.as_str()).collect(),
+        disks: host
+            .disks
+            .iter()
+            .map(|disk| DiskContext {
+                device: disk.device.as_str(),
+                label: disk.label.as_str(),
+                path: disk.path.as_str(),
+                format: match disk.format {
+                    DiskFormat::Xfs => "xfs",
+                    DiskFormat::Ext4 => "ext4",
+                    DiskFormat::Btrfs => "btrfs",
+                },
+            })
+            .collect(),
+        vars: &host.vars,
+    }))
+}

@@ -1,0 +1,80 @@
+//! k3s' configuration of one node: `tls-san` complete on every server, everything that servers must agree on from one place.
+
+use serde_json::{Map, Value, json};
+
+use crate::inventory::{Host, Inventory, Phase};
+
+use super::boots::Boot;
+
+/// What `k3s-install.sh` installs.
+pub fn mode(host: &Host) -> &'static str {
+    if host.is_control_plane() { "server" } else { "agent" }
+}
+
+/// `/etc/rancher/k3s/config.yaml`, in the order it is read by people.
+pub fn config(inventory: &Inventory, boot: &Boot<'_>) -> Map<String, Value> {
+    let k3s = &inventory.k3s;
+    let mut config = Map::new();
+    // The node's name is the host's, whether DHCP calls it lenovo1 or lenovo1.lab.internal.
+    config.insert("node-name".into(), boot.host.name.as_str().into());
+    config.insert("node-ip".into(), boot.host.address.to_string().into());
+    if !boot.host.labels.is_empty() {
+        let labels = boot.host.labels.iter().map(|(key, value)| format!("{key}={value}"));
+        config.insert("node-label".into(), labels.collect::<Vec<_>>().into());
+    }
+    config.insert("token-file".into(), "/etc/rancher/k3s/cluster-token".into());
+    match boot.phase {
+        Phase::Bootstrap => config.insert("cluster-init".into(), true.into()),
+        Phase::Reinstall => config.insert("server".into(), server_url(inventory).into()),
+    };
+    if boot.host.is_control_plane() {
+        add_server_settings(inventory, &mut config);
+        config.extend(k3s.extra_config.clone());
+    }
+    config
+}
+
+/// "Critical configuration values": k3s refuses a server whose differ from the cluster's.
+fn add_server_settings(inventory: &Inventory, config: &mut Map<String, Value>) {
+    let k3s = &inventory.k3s;
+    config.insert("tls-san".into(), tls_san(inventory).into());
+    if !k3s.disable.is_empty() {
+        config.insert("disable".into(), json!(k3s.disable));
+    }
+    if let Some(cidr) = k3s.cluster_cidr {
+        config.insert("cluster-cidr".into(), cidr.to_string().into());
+    }
+    if let Some(cidr) = k3s.service_cidr {
+        config.insert("service-cidr".into(), cidr.to_string().into());
+    }
+    if k3s.version.has_authentication_config() {
+        let mut arguments = vec!["authentication-config=/etc/rancher/k3s/authentication-config.yaml"];
+        if k3s.version.needs_anonymous_auth_gate() {
+            arguments.push("feature-gates=AnonymousAuthConfigurableEndpoints=true");
+        }
+        config.insert("kube-apiserver-arg".into(), arguments.into());
+    }
+}
+
+/// Every name and address by which a client may ask for the API, the same on every server.
+fn tls_san(inventory: &Inventory) -> Vec<String> {
+    let mut names = vec![inventory.vips.control_planes.to_string()];
+    names.extend(inventory.network.control_planes_name.as_ref().map(|name| name.to_string()));
+    for host in inventory.control_planes() {
+        names.push(host.name.to_string());
+        names.extend(host.fqdn(&inventory.network).map(|name| name.to_string()));
+        names.push(host.address.to_string());
+    }
+    names.extend(inventory.k3s.tls_san.iter().cloned());
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names
+}
+
+/// Where a node joins: the VIP, which is some server that is up. Port 6443 is k3s' own.
+fn server_url(inventory: &Inventory) -> String {
+    match inventory.vips.control_planes {
+        std::net::IpAddr::V4(vip) => format!("https://{vip}:6443"),
+        std::net::IpAddr::V6(vip) => format!("https://[{vip}]:6443"),
+    }
+}

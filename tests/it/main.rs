@@ -1,0 +1,8 @@
+//! Everything that can be tested without programs from elsewhere, in one binary.
+#![allow(clippy::disallowed_methods, reason = "tests read the sources, write files and run the program")]
+
+mod architecture;
+mod bundle;
+mod cli;
+mod inventory;
+mod package;
