@@ -145,7 +145,7 @@ impl Archive {
             size: bytes.len(),
             sensitivity: artifact.sensitivity,
             audience: artifact.audience.clone(),
-            addresses: kept::addresses(&artifact.audience, &from.inventory),
+            addresses: kept::addresses(artifact, &from.inventory),
             expiry,
             content: if stored { Content::StateDir } else { Content::Memory(bytes.clone()) },
         }
