@@ -4,5 +4,6 @@
 mod architecture;
 mod bundle;
 mod cli;
+mod docs;
 mod inventory;
 mod package;
