@@ -394,7 +394,12 @@ fn read_host(name: &At<&str>, item: &Item<'_>) -> Option<Host> {
 
 fn read_macs(item: &Item<'_>) -> Vec<At<MacAddr>> {
     match &item.node.value {
-        crate::document::Value::List(_) => item.list_of().unwrap_or_default(),
+        crate::document::Value::List(list) => {
+            if list.is_empty() {
+                item.push(item.at(()).error("is empty").help("give the MAC address it boots by"));
+            }
+            item.list_of().unwrap_or_default()
+        }
         _ => item.parse().into_iter().collect(),
     }
 }
