@@ -109,9 +109,9 @@ fn each_kind_of_violation_is_caught() {
         (
             "server/a.rs",
             header("use crate::{report, bundle};"),
-            "server/a.rs:2: server (rank 4) names bundle (rank 4)",
+            "server/a.rs:2: server (rank 5) names bundle (rank 5)",
         ),
-        ("ids/a.rs", header("fn f() { super::super::cli::main() }"), "ids (rank 0) names cli (rank 5)"),
+        ("ids/a.rs", header("fn f() { super::super::cli::main() }"), "ids (rank 0) names cli (rank 6)"),
         ("ids.rs", header("mod tests { use super::super::load; }"), "ids (rank 0) names load (rank 4)"),
         (
             "ids/a.rs",
