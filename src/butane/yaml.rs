@@ -195,6 +195,9 @@ impl<'a> Builder<'a> {
     /// Where a node starts. For the parser that is its content; what stands before it, an anchor, a tag or the `|` of a
     /// block, is looked for behind the event before.
     fn mark(&self, span: Span, has_prefix: bool) -> Mark {
+        if span.start.index() == span.end.index() {
+            return self.cursor.after_indicator(span.start.index()).unwrap_or(mark_of(span));
+        }
         if has_prefix {
             self.cursor.find_prefix(span.start.index()).unwrap_or(mark_of(span))
         } else {
@@ -265,6 +268,14 @@ impl Cursor<'_> {
         for c in self.text[self.bytes..].chars().take(chars.saturating_sub(self.chars)) {
             self.step(c);
         }
+    }
+
+    /// Where a node that was left out would be: behind the `:` or `-` it belongs to, where the parser points at that.
+    fn after_indicator(&self, at: usize) -> Option<Mark> {
+        let mut ahead = Cursor { text: self.text, ..*self };
+        ahead.advance_to(at);
+        let is_indicator = self.text[ahead.bytes..].starts_with([':', '-', '?']);
+        is_indicator.then_some(Mark { line: ahead.line, column: ahead.column + 1, width: 1 })
     }
 
     /// The first anchor, tag or block indicator before the character `end`, comments aside.
