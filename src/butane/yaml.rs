@@ -163,7 +163,11 @@ impl<'a> Builder<'a> {
                 Event::DocumentEnd => break,
                 Event::Scalar(text, style, anchor, tag) => {
                     let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-                    let mark = self.mark(span, is_block || anchor > 0 || tag.is_some());
+                    let is_left_out = text.is_empty() && style == ScalarStyle::Plain;
+                    let left_out =
+                        if is_left_out { self.cursor.after_indicator(span.start.index()) } else { None };
+                    let has_prefix = is_block || anchor > 0 || tag.is_some();
+                    let mark = left_out.unwrap_or_else(|| self.mark(span, has_prefix));
                     let quoted = style != ScalarStyle::Plain;
                     self.add(Content::Scalar { text, quoted, tag: short_tag(tag) }, mark, anchor)?;
                 }
@@ -195,9 +199,6 @@ impl<'a> Builder<'a> {
     /// Where a node starts. For the parser that is its content; what stands before it, an anchor, a tag or the `|` of a
     /// block, is looked for behind the event before.
     fn mark(&self, span: Span, has_prefix: bool) -> Mark {
-        if span.start.index() == span.end.index() {
-            return self.cursor.after_indicator(span.start.index()).unwrap_or(mark_of(span));
-        }
         if has_prefix {
             self.cursor.find_prefix(span.start.index()).unwrap_or(mark_of(span))
         } else {
