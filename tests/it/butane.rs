@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 
 use ignition_config::Config;
 use proptest::prelude::*;
-use pxe_serve::butane::{Compiled, LocalError, LocalFiles, NoFiles, Options, TreeEntry, compile, lowest};
+use pxe_serve::butane::{
+    Compiled, LocalError, LocalFiles, NoFiles, Options, Source, TreeEntry, compile, compile_fragments, lowest,
+};
 
 const CASES: &str = "tests/cases/butane";
 
@@ -326,4 +328,51 @@ fn lowest_keeps_what_needs_a_version_and_drops_the_rest() {
         let lowered = lowest(config.to_string().as_bytes());
         assert_eq!(lowered.map(|(version, _)| version.to_string()).as_deref(), expected, "{body}");
     }
+}
+
+const BASE: &str = "variant: fcos\nversion: 1.5.0\npasswd: {users: [{name: core, groups: [wheel]}]}\n\
+                    storage: {files: [{path: /a, mode: 0644}]}\n";
+
+fn fragments(over: &str) -> Compiled {
+    let source = |name, text: &'static str| Source { name, text: text.as_bytes() };
+    let over = Source { name: "over.bu", text: over.as_bytes() };
+    compile_fragments(&[source("base.bu", BASE), over], &Options::default(), &NoFiles)
+}
+
+#[test]
+fn fragments_are_merged_as_ignition_merges_configs() {
+    let compiled = fragments(
+        "variant: fcos\nversion: 1.6.0\npasswd: {users: [{name: core, groups: [sudo], uid: 1000}, {name: ops}]}\n\
+         storage: {files: [{path: /a, mode: 0644, contents: {inline: x}}]}\n",
+    );
+    assert_eq!(
+        String::from_utf8(compiled.ignition.unwrap()).unwrap(),
+        "{\"ignition\":{\"version\":\"3.5.0\"},\"passwd\":{\"users\":[{\"groups\":[\"wheel\",\"sudo\"],\"name\":\"core\",\
+         \"uid\":1000},{\"name\":\"ops\"}]},\"storage\":{\"files\":[{\"path\":\"/a\",\"contents\":{\"compression\":\"\",\
+         \"source\":\"data:,x\"},\"mode\":420}]}}\n"
+    );
+}
+
+#[test]
+fn fragments_that_contradict_each_other_name_both_places() {
+    let compiled =
+        fragments("variant: fcos\nversion: 1.5.0\nstorage:\n  files:\n    - path: /a\n      mode: 0600\n");
+    assert_eq!(compiled.ignition, None);
+    let finding = &compiled.report.findings()[0];
+    assert_eq!(finding.path, "storage.files.0.mode");
+    assert_eq!(finding.message, "another value is set at base.bu:4:36");
+    let place = finding.place.as_ref().unwrap();
+    assert_eq!((place.file.as_ref(), place.line, place.column), ("over.bu", 6, 13));
+}
+
+#[test]
+fn a_mistake_in_a_fragment_is_told_in_that_fragment() {
+    let compiled =
+        fragments("variant: fcos\nversion: 1.5.0\nstorage: {links: [{path: /a/b, target: x}, {path: c}]}\n");
+    let place = compiled.report.findings()[0].place.as_ref().unwrap();
+    assert_eq!(place.file.as_ref(), "over.bu");
+    assert_eq!(
+        fragments("variant: fcos\nversion: [\n").report.findings()[0].place.as_ref().unwrap().file.as_ref(),
+        "over.bu"
+    );
 }
