@@ -201,6 +201,17 @@ impl Record {
     }
 }
 
+impl Value {
+    pub fn is_same_scalar(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Int(a), Value::Int(b)) => a == b,
+            (Value::Text(a), Value::Text(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
 impl Node {
     pub fn new(origin: NodeId, value: impl Into<Value>) -> Self {
         Node { origin, value: value.into() }

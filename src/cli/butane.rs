@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::butane::{self, Compiled, LocalError, LocalFiles, TreeEntry, TreeKind};
+use crate::butane::{self, Compiled, LocalError, LocalFiles, Source, TreeEntry, TreeKind};
 use crate::report::{Finding, Report};
 
 /// Translate a Butane config to an Ignition config
@@ -19,6 +19,9 @@ pub struct ButaneArgs {
     /// The Butane config; standard input when left out
     #[arg(value_name = "FILE")]
     input: Option<PathBuf>,
+    /// Lay another config over the first one; both are to agree on what both set (may be repeated)
+    #[arg(short, long, value_name = "FILE")]
+    merge: Vec<PathBuf>,
     /// Fail on any warning
     #[arg(short, long)]
     strict: bool,
@@ -71,7 +74,10 @@ pub fn run(args: &ButaneArgs) -> ExitCode {
 }
 
 fn compile(args: &ButaneArgs) -> Result<ExitCode, String> {
-    let (name, source) = read_input(args.input.as_deref())?;
+    let mut inputs = vec![read_input(args.input.as_deref())?];
+    for path in &args.merge {
+        inputs.push(read_input(Some(path))?);
+    }
     let directory = match &args.files_dir {
         Some(path) => Some(FilesDirectory::open(path)?),
         None => None,
@@ -81,9 +87,12 @@ fn compile(args: &ButaneArgs) -> Result<ExitCode, String> {
         None => &butane::NoFiles,
     };
     let options = butane::Options { strict: args.strict, pretty: args.pretty };
-    let mut compiled = butane::compile(&source, &name, &options, files);
-    if let Ok(text) = std::str::from_utf8(&source) {
-        compiled.report.add_source(name.as_str(), text);
+    let sources: Vec<Source<'_>> = inputs.iter().map(|(name, text)| Source { name, text }).collect();
+    let mut compiled = butane::compile_fragments(&sources, &options, files);
+    for (name, source) in &inputs {
+        if let Ok(text) = std::str::from_utf8(source) {
+            compiled.report.add_source(name.as_str(), text);
+        }
     }
     eprint!("{}", diagnostics(args, &compiled));
     let Some(ignition) = compiled.ignition else { return Ok(ExitCode::FAILURE) };

@@ -10,6 +10,7 @@ mod expand;
 mod ignition;
 mod ipxe;
 mod k3s;
+mod keepalived;
 mod links;
 mod lint;
 mod templates;

@@ -52,7 +52,10 @@ impl SecretsPolicy {
             None => addresses.contains(&ends.peer),
         };
         let is_this_machine = ends.peer.is_loopback() || ends.peer == ends.local;
-        let is_lan = || inventory.is_some_and(|inventory| inventory.network.cidr.contains(&ends.peer));
+        let is_lan = || {
+            inventory
+                .is_some_and(|inventory| inventory.network.cidrs.iter().any(|cidr| cidr.contains(&ends.peer)))
+        };
         match self {
             SecretsPolicy::Loopback => ends.peer.is_loopback().then_some(Grant::ByPlace),
             _ if is_own_host => Some(Grant::OwnHost),

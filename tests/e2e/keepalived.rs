@@ -87,6 +87,51 @@ fn keepalived_accepts_an_ipv6_address_which_has_no_authentication() {
     }
 }
 
+#[test]
+fn keepalived_accepts_both_families_as_a_sync_group() {
+    if have(PROGRAMS, true) {
+        let both = |text: String| {
+            let text = text.replace("\"192.168.26.253\"", "[192.168.26.253, \"fd00:26::253\"]");
+            let text = text.replace("cidr: 192.168.26.0/24", "cidr: [192.168.26.0/24, \"fd00:26::/64\"]");
+            (5..=7).fold(text, |text, last| {
+                text.replace(
+                    &format!("address: 192.168.26.{last}\n"),
+                    &format!("address: [192.168.26.{last}, \"fd00:26::{last}\"]\n"),
+                )
+            })
+        };
+        accepts_all(&Site::edited(both), "eth0");
+        accepts_all(
+            &Site::edited(|text| {
+                both(text)
+                    .replace("  virtual_router_id: 26 ", "  transport: unicast\n  virtual_router_id: 26 ")
+            }),
+            "eth0",
+        );
+    }
+}
+
+#[test]
+fn keepalived_accepts_preemption_and_a_check_on_the_host() {
+    if have(PROGRAMS, true) {
+        accepts_all(
+            &Site::edited(|text| {
+                text.replace("  virtual_router_id: 26 ", "  preempt_delay: 30\n  virtual_router_id: 26 ")
+            }),
+            "eth0",
+        );
+        accepts_all(
+            &Site::edited(|text| {
+                text.replace(
+                    "  virtual_router_id: 26 ",
+                    "  health_check: {run_on: host}\n  virtual_router_id: 26 ",
+                )
+            }),
+            "eth0",
+        );
+    }
+}
+
 /// The traps of facts.md, each shown to be one: were it harmless, our way around it would be superstition.
 #[test]
 fn keepalived_refuses_or_forgives_what_we_never_render() {

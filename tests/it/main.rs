@@ -3,6 +3,7 @@
 
 mod architecture;
 mod bundle;
+mod butane;
 mod cli;
 mod docs;
 mod inventory;

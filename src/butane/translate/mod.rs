@@ -7,7 +7,7 @@ pub mod boot_device;
 mod grub;
 pub mod mount;
 mod quadlet;
-pub mod resource;
+mod resource;
 mod tree;
 
 use super::findings::Findings;
@@ -17,13 +17,11 @@ use super::record::{Node, Record, Value};
 use super::schema::Kind;
 use super::spec::Spec;
 use super::yaml::NodeId;
-use resource::Encoder;
 
 pub struct Translator<'t, 'a> {
     spec: &'static Spec,
     files: &'t dyn LocalFiles,
     findings: &'t mut Findings<'a>,
-    encoder: Encoder,
 }
 
 pub fn translate(
@@ -32,7 +30,7 @@ pub fn translate(
     files: &dyn LocalFiles,
     findings: &mut Findings<'_>,
 ) -> Record {
-    let mut translator = Translator { spec, files, findings, encoder: Encoder::default() };
+    let mut translator = Translator { spec, files, findings };
     translator.contents(&mut config);
     let mount_units = mount::units(&config, spec.minor);
     if let Some(units) = mount_units {
@@ -92,7 +90,7 @@ impl Translator<'_, '_> {
             return;
         }
         let compressed_by_user = record.filled("compression").is_some();
-        let encoded = self.encoder.encode(contents, !compressed_by_user);
+        let encoded = resource::encode(contents, !compressed_by_user);
         record.set("source", origin, encoded.url);
         if !compressed_by_user {
             // Written even when empty, so that merging over a compressed parent does not inherit its value.
@@ -117,7 +115,7 @@ impl Translator<'_, '_> {
             let Some(contents) = self.read(&name, path.origin) else { continue };
             let contents = String::from_utf8_lossy(&contents);
             let keys = contents.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-            let keys = keys.filter(|key| !key.is_empty()).map(|key| Node::new(path.origin, key));
+            let keys = keys.filter(|key| !key.trim().is_empty()).map(|key| Node::new(path.origin, key));
             user.list_mut("ssh_authorized_keys").extend(keys);
         }
     }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use super::unit::UnitText;
 use super::{url, walk};
 use crate::butane::findings::Findings;
 use crate::butane::record::{Node, Record, Value};
@@ -86,6 +85,7 @@ impl Checker<'_, '_> {
             Kind::Custom => self.custom(record),
             Kind::Tang => self.tang(record),
             Kind::Raid => self.raid(record),
+            Kind::Systemd => self.instances(record),
             Kind::Unit => self.unit(record),
             Kind::Dropin => self.dropin(record),
             _ => {}
@@ -193,50 +193,6 @@ impl Checker<'_, '_> {
     fn owner(&mut self, owner: &Record) {
         if owner.has("id") && owner.filled("name").is_some() {
             self.findings.error(owner.origin, "cannot set both id and name");
-        }
-    }
-
-    fn unit(&mut self, unit: &Record) {
-        /// systemd.unit(5), and `snapshot`, which systemd dropped.
-        const EXTENSIONS: [&str; 12] = [
-            "service",
-            "socket",
-            "device",
-            "mount",
-            "automount",
-            "swap",
-            "target",
-            "path",
-            "timer",
-            "snapshot",
-            "slice",
-            "scope",
-        ];
-        let name = unit.text_or_empty("name");
-        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-        if !EXTENSIONS.contains(&extension) {
-            self.findings.field_error(unit, "name", "invalid systemd unit extension");
-        }
-        let Some(contents) = unit.filled("contents") else { return };
-        match UnitText::read(contents) {
-            Err(problem) => {
-                self.findings.field_error(unit, "contents", format!("invalid unit content: {problem}"));
-            }
-            Ok(text) if unit.is_true("enabled") && !text.has_install => {
-                let message =
-                    format!("unit \"{name}\" is enabled, but has no install section so enable does nothing");
-                self.findings.field_warning(unit, "contents", message);
-            }
-            Ok(_) => {}
-        }
-    }
-
-    fn dropin(&mut self, dropin: &Record) {
-        if !dropin.text_or_empty("name").ends_with(".conf") {
-            self.findings.field_error(dropin, "name", "invalid systemd drop-in extension");
-        }
-        if let Some(Err(problem)) = dropin.filled("contents").map(UnitText::read) {
-            self.findings.field_error(dropin, "contents", format!("invalid unit content: {problem}"));
         }
     }
 }

@@ -65,5 +65,5 @@ pub fn forms(artifact: &Artifact) -> impl Iterator<Item = (Digest, &Bytes)> {
 /// The addresses of those whose secret it is, by this inventory. One for everyone is for every host.
 pub fn addresses(artifact: &Artifact, inventory: &Inventory) -> BTreeSet<IpAddr> {
     let hosts = inventory.hosts.iter().filter(|host| artifact.audience.includes(&host.name));
-    hosts.filter(|_| artifact.is_secret()).map(|host| host.address).collect()
+    hosts.filter(|_| artifact.is_secret()).flat_map(|host| host.addresses.iter().copied()).collect()
 }

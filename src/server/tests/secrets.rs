@@ -110,7 +110,7 @@ async fn if_none_match_is_no_oracle_for_a_secret() {
 fn moved(mark: &str, address: Option<&str>) -> Generation {
     let mut inventory = inventory();
     match address {
-        Some(address) => inventory.hosts[0].address = address.parse().unwrap(),
+        Some(address) => inventory.hosts[0].addresses = vec![address.parse().unwrap()],
         None => _ = inventory.hosts.remove(0),
     }
     Generation { inventory, ..generation(mark) }
@@ -151,7 +151,7 @@ async fn who_took_over_an_address_does_not_inherit_the_secrets() {
     serve(&state, generation("a"));
     let mut next = moved("b", Some("192.168.26.9"));
     let lenovo1s: IpAddr = "192.168.26.5".parse().unwrap();
-    next.inventory.hosts[1].address = lenovo1s;
+    next.inventory.hosts[1].addresses = vec![lenovo1s];
     serve(&state, next);
     assert_eq!(get(&state, "192.168.26.5", &pinned("a")).await.status(), StatusCode::FORBIDDEN);
 }
