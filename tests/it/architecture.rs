@@ -112,11 +112,11 @@ fn each_kind_of_violation_is_caught() {
             "server/a.rs:2: server (rank 5) names bundle (rank 5)",
         ),
         ("ids/a.rs", header("fn f() { super::super::cli::main() }"), "ids (rank 0) names cli (rank 6)"),
-        ("ids.rs", header("mod tests { use super::super::load; }"), "ids (rank 0) names load (rank 4)"),
+        ("ids.rs", header("mod tests { use super::super::load; }"), "ids (rank 0) names load (rank 5)"),
         (
             "ids/a.rs",
             header("fn f() { format!(\"{}\", crate::load::x()); }"),
-            "ids (rank 0) names load (rank 4)",
+            "ids (rank 0) names load (rank 5)",
         ),
         ("inventory/a.rs", header("use crate::misc2::x;"), "misc2 has no rank"),
         ("surprise.rs", header(""), "surprise has no rank"),
