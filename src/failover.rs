@@ -7,7 +7,7 @@
 use std::ops::Add;
 
 use crate::ids::HostName;
-use crate::inventory::{Inventory, Role};
+use crate::inventory::{Inventory, Role, RunOn};
 
 /// From the best case to the worst, in seconds: where in its interval a timer stands when something fails is chance.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
@@ -85,6 +85,34 @@ pub struct Failover {
     pub master_down_seconds: f64,
 }
 
+impl Failover {
+    /// The sums behind the table, with this inventory's numbers in them.
+    pub fn formulas(&self, inventory: &Inventory) -> Vec<String> {
+        let Some(next) = self.order.get(1) else { return Vec::new() };
+        let check = &inventory.keepalived.health_check;
+        let (interval, fall, limit) = (check.interval_seconds, check.fall, check.limit_seconds());
+        let advert = inventory.keepalived.advert_int_seconds;
+        let hang = self.predictions.iter().find(|prediction| prediction.failure == Failure::ApiHangs);
+        vec![
+            format!(
+                "a failed API is noticed after (fall − 1) to fall × interval: {fall} × {interval} s at most"
+            ),
+            format!(
+                "a hanging one costs each check its own limit, timeout − 0.5 s = {limit} s: {} s at most",
+                hang.map_or(0.0, |prediction| prediction.detection.most)
+            ),
+            format!(
+                "a dead host is missed after 3 × advert_int + skew: 3 × {advert} s + {:.2} s",
+                next.skew_seconds
+            ),
+            format!(
+                "a node that leaves says so, and {} waits its skew: (256 − {}) ÷ 256 = {:.2} s",
+                next.host, next.priority, next.skew_seconds
+            ),
+        ]
+    }
+}
+
 /// The timers of an inventory, in the RFC's terms.
 struct Timers {
     advert_seconds: f64,
@@ -92,6 +120,7 @@ struct Timers {
     fall: f64,
     /// The health check's own limit, after which it gives up on a server that hangs.
     check_limit_seconds: f64,
+    run_on: RunOn,
 }
 
 pub fn predict(inventory: &Inventory) -> Failover {
@@ -102,7 +131,10 @@ pub fn predict(inventory: &Inventory) -> Failover {
         interval_seconds: check.interval_seconds.into(),
         fall: check.fall.into(),
         check_limit_seconds: check.limit_seconds(),
+        run_on: check.run_on,
     };
+    // VIPs of both families move together, so the slower of the two protocols counts.
+    let is_v3_only = inventory.vips.control_planes.iter().all(|vip| vip.is_ipv6());
     let mut order: Vec<Candidate> = inventory
         .hosts
         .iter()
@@ -110,7 +142,7 @@ pub fn predict(inventory: &Inventory) -> Failover {
             Role::ControlPlane { priority } => Some(Candidate {
                 host: host.name.clone(),
                 priority: priority.get(),
-                skew_seconds: skew(priority.get(), timers.advert_seconds),
+                skew_seconds: skew(priority.get(), if is_v3_only { timers.advert_seconds } else { 1.0 }),
             }),
             Role::Worker => None,
         })
@@ -126,9 +158,10 @@ pub fn predict(inventory: &Inventory) -> Failover {
     Failover { order, predictions, master_down_seconds: 3.0 * timers.advert_seconds + skew }
 }
 
-/// RFC 5798 §6.1: the lower the priority, the longer a backup waits, so that the best one is first.
-fn skew(priority: u8, advert_seconds: f64) -> f64 {
-    f64::from(256 - u16::from(priority)) / 256.0 * advert_seconds
+/// The lower the priority, the longer a backup waits, so that the best one is first: (256 − priority) / 256 of a second
+/// in VRRPv2 (RFC 3768 §6.1), of the advert interval in VRRPv3 (RFC 5798 §6.1).
+fn skew(priority: u8, unit_seconds: f64) -> f64 {
+    f64::from(256 - u16::from(priority)) / 256.0 * unit_seconds
 }
 
 impl Timers {
@@ -139,19 +172,99 @@ impl Timers {
             Failure::ApiHangs => (self.failed_checks(self.check_limit_seconds), leaving),
             // The last advert was sent up to one interval before the end.
             Failure::HostDies => {
-                let silence = 3.0 * self.advert_seconds + skew_seconds;
-                (Seconds::exactly(0.0), Seconds { least: silence - self.advert_seconds, most: silence })
+                let three = 3.0 * self.advert_seconds;
+                (Seconds { least: three - self.advert_seconds, most: three }, leaving)
             }
             Failure::GracefulStop => (Seconds::exactly(0.0), leaving),
         };
         Prediction { failure, detection, election, total: detection + election }
     }
 
-    /// `fall` checks in a row, the first up to an interval after the failure, each as long as `each_takes`.
+    /// `fall` checks in a row, the first up to a beat after the failure, each as long as `each_takes`.
     fn failed_checks(&self, each_takes: f64) -> Seconds {
-        // keepalived does not start a check while the last one runs, it waits for the next beat of the interval.
-        let beats = (each_takes / self.interval_seconds).floor() + 1.0;
-        let between = (self.fall - 1.0) * beats * self.interval_seconds;
-        Seconds { least: between + each_takes, most: self.interval_seconds + between + each_takes }
+        let beat = match self.run_on {
+            // keepalived does not start a check while the last one runs: it waits for the next beat of the interval.
+            RunOn::Container => ((each_takes / self.interval_seconds).floor() + 1.0) * self.interval_seconds,
+            // The loop on the host sleeps after each check.
+            RunOn::Host => self.interval_seconds + each_takes,
+        };
+        let least = (self.fall - 1.0) * beat + each_takes;
+        Seconds { least, most: least + self.interval_seconds }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn predicted(edit: impl Fn(&str) -> String) -> Failover {
+        let inventory = "\
+vips: {control_planes: 192.168.26.253}
+router: {base_url: http://192.168.26.1}
+network: {cidr: 192.168.26.0/24}
+ssh_authorized_keys: [ssh-ed25519 AAAA me]
+keepalived: {virtual_router_id: 26}
+k3s: {version: v1.32.5+k3s1, token: {env: TOKEN}}
+defaults: {role: control_plane, interface: eth0, install_device: /dev/nvme0n1}
+hosts:
+  lenovo1: {address: 192.168.26.5, mac: 52:54:00:00:00:01}
+  lenovo2: {address: 192.168.26.6, mac: 52:54:00:00:00:02}
+  lenovo3: {address: 192.168.26.7, mac: 52:54:00:00:00:03}
+";
+        let (inventory, report) = crate::inventory::parse("inventory.yaml", edit(inventory).as_bytes());
+        predict(&inventory.unwrap_or_else(|| panic!("{}", report.to_text(false))))
+    }
+
+    fn total(failover: &Failover, failure: Failure) -> Seconds {
+        failover.predictions.iter().find(|prediction| prediction.failure == failure).unwrap().total
+    }
+
+    fn about(seconds: Seconds, least: f64, most: f64) {
+        assert!((seconds.least - least).abs() < 0.01 && (seconds.most - most).abs() < 0.01, "{seconds:?}");
+    }
+
+    #[test]
+    fn the_seeds_three_nodes_move_the_address_as_measured_in_the_lab() {
+        let failover = predicted(str::to_owned);
+        let order: Vec<String> = failover.order.iter().map(|candidate| candidate.host.to_string()).collect();
+        assert_eq!(order, ["lenovo1", "lenovo2", "lenovo3"]);
+        // lenovo2, priority 90: a skew of 166/256 s.
+        about(total(&failover, Failure::ApiFails), 2.0 + 0.648, 4.0 + 0.648);
+        about(total(&failover, Failure::ApiHangs), 3.5 + 0.648, 5.5 + 0.648);
+        about(total(&failover, Failure::HostDies), 2.648, 3.648);
+        about(total(&failover, Failure::GracefulStop), 0.648, 0.648);
+    }
+
+    #[test]
+    fn a_check_that_outlasts_its_interval_is_noticed_twice_as_late() {
+        let failover = predicted(|text| {
+            text.replace(
+                "virtual_router_id: 26",
+                "virtual_router_id: 26, health_check: {interval: 2, timeout: 3}",
+            )
+        });
+        about(total(&failover, Failure::ApiHangs), 4.0 + 2.5 + 0.648, 6.0 + 2.5 + 0.648);
+    }
+
+    #[test]
+    fn a_single_control_plane_has_nobody_to_take_over() {
+        let failover = predicted(|text| {
+            text.lines()
+                .filter(|line| !line.contains("lenovo2") && !line.contains("lenovo3"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        });
+        assert!(failover.predictions.is_empty());
+    }
+
+    #[test]
+    fn in_ipv6_the_skew_grows_with_the_advert_interval() {
+        let failover = predicted(|text| {
+            text.replace("192.168.26.253", "fd00:26::253")
+                .replace("192.168.26.0/24", "fd00:26::/64")
+                .replace("address: 192.168.26.", "address: fd00:26::")
+                .replace("virtual_router_id: 26", "virtual_router_id: 26, advert_int: 2")
+        });
+        about(total(&failover, Failure::GracefulStop), 2.0 * 0.648, 2.0 * 0.648);
     }
 }

@@ -100,6 +100,10 @@ impl Decoder<'_, '_> {
             self.mismatch(alias, "anchor value contains itself");
             return None;
         }
+        self.aliased += 1;
+        if self.aliased > MAX_ALIASED {
+            return None;
+        }
         self.following.push(target);
         let read = read(self);
         self.following.pop();

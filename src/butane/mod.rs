@@ -135,6 +135,10 @@ fn stages(
             .map_err(|mismatches| type_errors(documents, number, mismatches))?;
         parts.push((spec, config));
     }
+    if parts.iter().any(|(spec, _)| spec.variant != parts[0].0.variant) {
+        let reason = "fragments are for different variants".to_owned();
+        return Err(Refused { report: unreadable(documents, 0, vec![(None, reason.clone())]), reason });
+    }
     for (spec, config) in &parts {
         validate::source::check(config, spec, &mut findings);
     }

@@ -135,6 +135,18 @@ impl LocalFiles for Everything {
     }
 }
 
+#[test]
+fn aliases_that_unfold_for_ever_are_refused() {
+    let mut bomb = "variant: fcos\nversion: 1.6.0\na0: &a0 {name: x}\n".to_owned();
+    for level in 1..30 {
+        let base = format!("*a{}", level - 1);
+        bomb.push_str(&format!("a{level}: &a{level} {{<<: [{}]}}\n", [base.as_str(); 10].join(", ")));
+    }
+    bomb.push_str("passwd: {users: [{<<: *a29}]}\n");
+    let compiled = compile(bomb.as_bytes(), "bomb.bu", &Options::default(), &NoFiles);
+    assert!(compiled.refusal.unwrap().contains("excessive aliasing"));
+}
+
 /// What must hold of any compile, whatever the input.
 fn check_laws(source: &[u8]) {
     let Compiled { ignition, report, refusal } = compile(source, "law.bu", &Options::default(), &Everything);
