@@ -208,32 +208,32 @@ impl Loader {
     ) -> Option<T> {
         let text = match &reference.value {
             SecretReference::Env(name) => std::env::var(name).map_err(|_| {
-                let help = format!("set {name} for the process, or point to a file");
-                reference.error(format!("the environment has no {name}")).help(help)
+                Invalid::new(
+                    format!("the environment has no {name}"),
+                    format!("set {name} for the process, or point to a file"),
+                )
             }),
-            SecretReference::File(file) => {
-                let path = folder.join(file);
-                let before = self.report.findings().len();
-                let bytes = self.read(&path, MAX_SECRET_BYTES);
-                match bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
-                    Some(text) => Ok(text),
-                    None => {
-                        // Said once, at the reference.
-                        self.report.truncate(before);
-                        let help = format!(
-                            "create it (`openssl rand -hex 32 > {0} && chmod 600 {0}` makes a token)",
-                            path.display()
-                        );
-                        Err(reference
-                            .error(format!("{} cannot be read as a text", path.display()))
-                            .help(help))
-                    }
-                }
-            }
+            SecretReference::File(file) => self.secret_file(&folder.join(file)),
         };
-        let parsed = text.and_then(|text| {
-            parse(&text).map_err(|Invalid { message, help }| reference.error(message).help(help))
-        });
-        parsed.map_err(|finding| self.report.push(finding)).ok()
+        match text.and_then(|text| parse(&text)) {
+            Ok(secret) => Some(secret),
+            Err(Invalid { message, help }) => {
+                self.report.push(reference.error(message).help(help));
+                None
+            }
+        }
+    }
+
+    fn secret_file(&mut self, path: &Path) -> Result<String, Invalid> {
+        let before = self.report.findings().len();
+        let bytes = self.read(path, MAX_SECRET_BYTES);
+        // What is wrong is said once, at the reference.
+        self.report.truncate(before);
+        bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
+            let path = path.display();
+            let help =
+                format!("create it; `openssl rand -hex 32 > {path} && chmod 600 {path}` makes a token");
+            Invalid::new(format!("{path} cannot be read as a text"), help)
+        })
     }
 }

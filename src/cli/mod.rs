@@ -7,8 +7,10 @@
 mod butane;
 mod check;
 mod completions;
+mod failover;
 mod man;
 mod render;
+mod serve;
 mod show;
 mod sources;
 
@@ -33,8 +35,10 @@ const EXIT_STATUS: &str = "Exit status: 0 fine, 1 findings or differences, 2 cou
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Serve(serve::ServeArgs),
     Render(render::RenderArgs),
     Check(check::CheckArgs),
+    Failover(failover::FailoverArgs),
     Butane(butane::ButaneArgs),
     Show(show::ShowArgs),
     Completions(completions::CompletionsArgs),
@@ -49,8 +53,10 @@ pub fn main() -> ExitCode {
 fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     // A usage error ends the process here with status 2, `--help` and `--version` with 0.
     let outcome = match Cli::parse_from(args).verb {
+        Verb::Serve(args) => serve::run(args),
         Verb::Render(args) => render::run(args),
         Verb::Check(args) => check::run(args),
+        Verb::Failover(args) => failover::run(args),
         Verb::Butane(args) => Ok(butane::run(&args)),
         Verb::Show(args) => show::run(args),
         Verb::Completions(args) => completions::run(args),

@@ -7,9 +7,11 @@ mod boots;
 mod context;
 mod declared;
 mod expand;
+mod failover_page;
 mod ignition;
 mod ipxe;
 mod k3s;
+mod keepalived;
 mod links;
 mod lint;
 mod templates;
@@ -48,6 +50,7 @@ pub fn render(site: &Site) -> Rendered {
         let installed = expand::render_declared(&mut kitchen, &compiled, &contexts, &declarations, &boots);
         ignition::render_ignition(&mut kitchen, &compiled, &contexts, &boots, &installed);
         ipxe::render_ipxe(&mut kitchen, &compiled, &contexts);
+        failover_page::render(&mut kitchen, &compiled, &contexts);
         lint::lint(&kitchen.catalogue, &installed, &mut kitchen.report);
         links::check(site, &kitchen.catalogue, &mut kitchen.report);
     }

@@ -5,5 +5,6 @@ mod architecture;
 mod bundle;
 mod butane;
 mod cli;
+mod docs;
 mod inventory;
 mod package;

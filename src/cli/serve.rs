@@ -1,0 +1,92 @@
+//! `pxe-serve serve`: the options of the server, and what they mean.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::load::load;
+use crate::server::{self, Config, Limits, LogFormat, SecretsPolicy};
+
+use super::SourceArgs;
+
+/// Serve everything the inventory describes over HTTP, and follow edits of it.
+///
+/// A broken edit changes nothing: the last good state is served and the log, /healthz and /readyz say what is wrong.
+/// SIGHUP loads at once, SIGTERM and SIGINT stop after what is in flight.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub sources: SourceArgs,
+
+    /// Where to listen; give it again for more. 0.0.0.0:80 is the whole network on the port nodes expect
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: Vec<SocketAddr>,
+
+    /// Who may fetch files that carry a secret, by the address they come from. Behind a proxy every client has the
+    /// proxy's address
+    #[arg(long, value_name = "WHO", value_enum, default_value_t)]
+    pub secrets: SecretsPolicy,
+
+    /// A folder of its own, made if need be, in which earlier generations survive a restart; it will hold secrets
+    /// [default: keep them in memory]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// How long URLs with ?sha256= answer with an artifact after it was replaced, for boots under way
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_time)]
+    pub keep_generations_for: Duration,
+
+    /// How the log on standard error is written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 24h, 90min or 2days"))
+}
+
+impl ServeArgs {
+    pub fn config(&self) -> Config {
+        Config {
+            listen: self.listen.clone(),
+            secrets: self.secrets,
+            state_dir: self.state_dir.clone(),
+            keep_generations_for: self.keep_generations_for,
+            log_format: self.log_format,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Serves until a signal ends it.
+pub fn run(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
+    let sources = arguments.sources.sources();
+    server::run(arguments.config(), move || load(&sources))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    #[test]
+    fn without_options_it_is_the_servers_own_default() {
+        let config = Program::parse_from(["serve"]).serve.config();
+        let default = Config::default();
+        assert_eq!(config.listen, default.listen);
+        assert_eq!(config.secrets, default.secrets);
+        assert_eq!(config.keep_generations_for, default.keep_generations_for);
+        assert_eq!(config.log_format, default.log_format);
+    }
+}

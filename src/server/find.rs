@@ -1,0 +1,164 @@
+//! The look-up: from what a request asks for to what it gets, or why not.
+//!
+//! It reads one status and decides; the bytes were made at load. The one thing it may wait for is a retired artifact
+//! that lies in the state directory.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::catalogue::{Artifact, ArtifactPath, Audience, Sensitivity, Sha256};
+
+use super::access::{Grant, is_name_of_ours};
+use super::listing::Folder;
+use super::negotiate;
+use super::refusal::Refusal;
+use super::representation::Representation;
+use super::state::{Served, ServerState, Status};
+use super::target::{Place, Target};
+
+#[derive(Debug)]
+pub enum Found {
+    Artifact(Representation),
+    /// A big file, streamed from disk.
+    Static(PathBuf),
+    Folder(Folder),
+}
+
+pub async fn find(state: &ServerState, target: &Target) -> Result<Found, Refusal> {
+    let lookup = Lookup { state, status: state.status(), target };
+    match (&target.place, &target.pinned) {
+        (Place::Path(path), Some(digest)) => lookup.pinned(path, digest).await,
+        (Place::Path(path), None) => lookup.current(path),
+        (Place::Folder(path), _) => lookup.folder(path),
+        (Place::Root, _) => lookup.root(),
+    }
+}
+
+struct Lookup<'a> {
+    state: &'a ServerState,
+    status: Arc<Status>,
+    target: &'a Target,
+}
+
+impl Lookup<'_> {
+    fn served(&self) -> Result<&Arc<Served>, Refusal> {
+        let why_not = || self.status.failure.as_ref().map_or("still loading", |failure| &failure.reason);
+        self.status.served.as_ref().ok_or_else(|| Refusal::NotReady(why_not().to_owned()))
+    }
+
+    fn root(&self) -> Result<Found, Refusal> {
+        Ok(self.listing(self.served()?, ""))
+    }
+
+    fn folder(&self, path: &ArtifactPath) -> Result<Found, Refusal> {
+        let served = self.served()?;
+        match served.folders.contains(path.as_str()) {
+            true => Ok(self.listing(served, path.as_str())),
+            false => Err(Refusal::Unknown(path.clone())),
+        }
+    }
+
+    fn listing(&self, served: &Arc<Served>, path: &str) -> Found {
+        let degraded = self.status.failure.is_some();
+        Found::Folder(Folder { served: served.clone(), path: path.to_owned(), degraded })
+    }
+
+    fn current(&self, path: &ArtifactPath) -> Result<Found, Refusal> {
+        let generation = &self.served()?.generation;
+        if let Some(artifact) = generation.catalogue.get(path.as_str()) {
+            self.permit_artifact(path, artifact)?;
+            return Ok(Found::Artifact(self.choose_form(path, artifact)));
+        }
+        match generation.static_files.get(path) {
+            Some(file) => Ok(Found::Static(file.clone())),
+            None => self.folder(path),
+        }
+    }
+
+    /// Exactly the generation asked for, current or kept; a kept one also while nothing else can be served.
+    async fn pinned(&self, path: &ArtifactPath, digest: &Sha256) -> Result<Found, Refusal> {
+        let served = self.status.served.as_ref();
+        let current = served.and_then(|served| served.generation.catalogue.get(path.as_str()));
+        if let Some(artifact) = current {
+            let forms =
+                [Some(Representation::of(path, artifact)), Representation::lower_form_of(path, artifact)];
+            if let Some(form) = forms.into_iter().flatten().find(|form| form.digest.sha256 == *digest) {
+                self.permit_artifact(path, artifact)?;
+                return Ok(Found::Artifact(form));
+            }
+        }
+        if let Some(kept) = self.state.archive.find(path, digest) {
+            self.permit(path, kept.sensitivity, &kept.audience, &kept.addresses)?;
+            if let Some((bytes, digest)) = self.state.archive.read(&kept).await {
+                let retired = Representation::retired(path, bytes, digest, kept.sensitivity);
+                return Ok(Found::Artifact(retired));
+            }
+        }
+        self.served()?;
+        let Some(artifact) = current else { return Err(Refusal::Unknown(path.clone())) };
+        // The digest of a short secret gives the secret away to whoever can count.
+        self.permit_artifact(path, artifact)?;
+        let current = artifact.digest().sha256;
+        Err(Refusal::Superseded { path: path.clone(), wanted: *digest, current })
+    }
+
+    fn permit_artifact(&self, path: &ArtifactPath, artifact: &Artifact) -> Result<(), Refusal> {
+        self.permit(path, artifact.sensitivity, &artifact.audience, &BTreeSet::new())
+    }
+
+    fn permit(
+        &self,
+        path: &ArtifactPath,
+        sensitivity: Sensitivity,
+        audience: &Audience,
+        addresses: &BTreeSet<IpAddr>,
+    ) -> Result<(), Refusal> {
+        if sensitivity == Sensitivity::Public {
+            return Ok(());
+        }
+        let inventory = self.status.served.as_ref().map(|served| &served.generation.inventory);
+        let (secrets, ends) = (self.state.secrets, &self.target.ends);
+        match (secrets.grant(ends, audience, addresses, inventory), &self.target.host) {
+            (Some(Grant::ByPlace), Some(host)) if !is_name_of_ours(host, inventory) => {
+                Err(Refusal::ForeignName { path: path.clone(), host: host.clone() })
+            }
+            (Some(_), _) => Ok(()),
+            (None, _) => Err(Refusal::Secret { path: path.clone(), client: ends.peer, secrets }),
+        }
+    }
+
+    /// What suits the `Accept` header. Where nothing does, the client gets the artifact as it is, since Ignition also
+    /// sends `*/*;q=0.1`, and the log names the node that is too old.
+    fn choose_form(&self, path: &ArtifactPath, artifact: &Artifact) -> Representation {
+        let as_it_is = Representation::of(path, artifact);
+        let (Some(version), Some(reads)) =
+            (artifact.ignition_version, negotiate::ignition_version(&self.target.headers))
+        else {
+            return as_it_is;
+        };
+        if reads >= version {
+            return as_it_is;
+        }
+        let fits = artifact.alternative.as_ref().is_some_and(|lower| lower.ignition_version <= reads);
+        if let Some(lower) = Representation::lower_form_of(path, artifact).filter(|_| fits) {
+            return lower;
+        }
+        self.warn_too_old(path, version, reads);
+        as_it_is
+    }
+
+    fn warn_too_old(&self, path: &ArtifactPath, version: (u32, u32), reads: (u32, u32)) {
+        let client = self.target.ends.peer;
+        if self.state.first_warning(client, path.as_str()) {
+            let (spec, newest) = (dotted(version), dotted(reads));
+            tracing::warn!(%client, host = ?self.status.host_at(client).map(|host| host.as_str()), artifact = %path,
+                "the client reads Ignition {newest} at most and this needs {spec}: it will refuse it; boot a newer image");
+        }
+    }
+}
+
+fn dotted((major, minor): (u32, u32)) -> String {
+    format!("{major}.{minor}.0")
+}

@@ -1,0 +1,75 @@
+//! Every answer that is not the thing asked for: its status, and one sentence that says why and what to do.
+//!
+//! Ignition takes each status below 500 as final (an emergency shell) and retries 5xx for ever; iPXE gives up on a
+//! 5xx without `Retry-After`. So 404 is only for what does not exist, and whatever is our own fault is 503.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::catalogue::{ArtifactPath, BadPath, Sha256};
+
+use super::access::SecretsPolicy;
+
+/// Ignition's own back-off ends at five seconds, too.
+pub const RETRY_AFTER_SECONDS: &str = "5";
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("{0}")]
+    BadPath(#[from] BadPath),
+    #[error("the path is not UTF-8 text")]
+    NotText,
+    #[error("sha256 needs exactly one value of 64 hex digits, as in SHA256SUMS")]
+    BadDigest,
+    #[error("/{path} carries a secret and {client} may not have it: {}", secrets.rule())]
+    Secret { path: ArtifactPath, client: IpAddr, secrets: SecretsPolicy },
+    #[error(
+        "/{path} carries a secret, and {host:?} is no name of this server's (DNS rebinding?); ask by its address or by the name in base_url"
+    )]
+    ForeignName { path: ArtifactPath, host: String },
+    #[error("there is nothing at /{0}; / lists what there is")]
+    Unknown(ArtifactPath),
+    #[error("/{path} with sha256 {wanted} is not kept any more; it is now {current}")]
+    Superseded { path: ArtifactPath, wanted: Sha256, current: Sha256 },
+    #[error("only GET and HEAD are answered here")]
+    Method,
+    #[error("nothing to serve yet: {0}")]
+    NotReady(String),
+    #[error("{0}")]
+    Ours(&'static str),
+}
+
+impl Refusal {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Refusal::BadPath(_) | Refusal::NotText | Refusal::BadDigest => StatusCode::BAD_REQUEST,
+            Refusal::Secret { .. } | Refusal::ForeignName { .. } => StatusCode::FORBIDDEN,
+            Refusal::Unknown(_) | Refusal::Superseded { .. } => StatusCode::NOT_FOUND,
+            Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::NotReady(_) | Refusal::Ours(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn extra_header(&self) -> Option<(HeaderName, &'static str)> {
+        match self.status() {
+            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER_SECONDS)),
+            StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, "GET, HEAD")),
+            _ => None,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+            // What is refused now may be there after the next edit.
+            (header::CACHE_CONTROL, "no-store"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        (self.status(), headers, self.extra_header().map(|header| [header]), format!("{self}\n"))
+            .into_response()
+    }
+}

@@ -1,0 +1,79 @@
+//! Which request goes where. A handler extracts, looks up and answers; everything it says was made at load.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::answer::answer;
+use super::find::{Found, find};
+use super::refusal::Refusal;
+use super::state::ServerState;
+use super::target::Target;
+use super::{health, listing, log, static_file};
+
+type Shared = State<Arc<ServerState>>;
+
+pub fn routes(state: Arc<ServerState>) -> Router {
+    Router::new()
+        .route("/healthz", only_reading(get(healthz)))
+        .route("/readyz", only_reading(get(readyz)))
+        .fallback(only_reading(get(file)))
+        .with_state(state.clone())
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(state, log::request))
+}
+
+/// `get` answers HEAD as well; everything else is 405.
+fn only_reading(get: MethodRouter<Arc<ServerState>>) -> MethodRouter<Arc<ServerState>> {
+    get.fallback(|| async { Refusal::Method })
+}
+
+async fn file(State(state): Shared, target: Target) -> Result<Response, Refusal> {
+    Ok(match find(&state, &target).await? {
+        Found::Artifact(representation) => answer(representation, &target.headers),
+        Found::Static(file) => static_file::answer(&file, target.method, target.headers).await,
+        Found::Folder(folder) => listing::answer(&folder, &target.headers)?,
+    })
+}
+
+async fn healthz(State(state): Shared) -> Response {
+    health::healthz(&state.status())
+}
+
+async fn readyz(State(state): Shared) -> Response {
+    health::readyz(&state.status())
+}
+
+/// A bug of ours, so a boot client shall come back. What the panic says goes to the log (the standard hook), not out.
+fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    Refusal::Ours("a bug in pxe-serve kept it from answering; its log says more").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn broken() -> Response {
+        panic!("k3s-keep")
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_handler_is_our_failure_and_says_nothing_about_itself() {
+        use tower::ServiceExt as _;
+        let routes: Router = Router::new().route("/", get(broken));
+        let routes = routes.layer(CatchPanicLayer::custom(panicked));
+        let response = routes.oneshot(axum::extract::Request::new(axum::body::Body::empty())).await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["retry-after"]),
+            (503, &"5".parse().unwrap())
+        );
+        let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("k3s-keep"));
+    }
+}

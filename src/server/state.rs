@@ -1,0 +1,98 @@
+//! What the server knows: the generation it serves, how the last load went, and what it keeps of earlier ones.
+//!
+//! A request takes one [`Status`] and uses nothing else, so no answer mixes two generations.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+
+use crate::catalogue::Sha256;
+use crate::generation::Generation;
+use crate::ids::HostName;
+
+use super::access::SecretsPolicy;
+use super::archive::Archive;
+
+#[derive(Debug)]
+pub struct ServerState {
+    status: ArcSwap<Status>,
+    pub secrets: SecretsPolicy,
+    pub archive: Archive,
+    /// Who was already warned about, so that a retrying client does not fill the log.
+    warned: Mutex<BTreeSet<(IpAddr, String)>>,
+}
+
+/// One moment. `served` without `failure`: all is well; both: an edit is broken and the last good one is served.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    pub served: Option<Arc<Served>>,
+    pub failure: Option<Arc<Failure>>,
+}
+
+/// A generation, and what looking things up in it needs.
+#[derive(Debug)]
+pub struct Served {
+    pub generation: Generation,
+    pub id: Sha256,
+    pub loaded_at: SystemTime,
+    /// Every folder that holds something, without slashes at its ends; "" is the root.
+    pub folders: BTreeSet<String>,
+}
+
+/// Why the last load gave no generation.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// On one line.
+    pub reason: String,
+    /// For people: every finding with its line and remedy.
+    pub report: String,
+}
+
+/// Enough for every node of a big site to be named once.
+const WARNED_CLIENTS: usize = 1024;
+
+impl ServerState {
+    pub fn new(secrets: SecretsPolicy, archive: Archive) -> Self {
+        ServerState { status: ArcSwap::default(), secrets, archive, warned: Mutex::default() }
+    }
+
+    pub fn status(&self) -> Arc<Status> {
+        self.status.load_full()
+    }
+
+    pub fn set_status(&self, status: Status) {
+        self.status.store(Arc::new(status));
+    }
+
+    /// Whether this is the first time; forgets everybody when it knows too many.
+    pub fn first_warning(&self, client: IpAddr, path: &str) -> bool {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() >= WARNED_CLIENTS {
+            warned.clear();
+        }
+        warned.insert((client, path.to_owned()))
+    }
+}
+
+impl Status {
+    /// The host that the inventory has at this address.
+    pub fn host_at(&self, address: IpAddr) -> Option<&HostName> {
+        let served = self.served.as_ref()?;
+        served.generation.inventory.host_at(address).map(|host| &host.name)
+    }
+}
+
+impl Served {
+    pub fn new(generation: Generation, loaded_at: SystemTime) -> Self {
+        let mut folders = BTreeSet::from([String::new()]);
+        let artifacts = generation.catalogue.iter().map(|(path, _)| path);
+        for path in artifacts.chain(generation.static_files.keys()) {
+            let slashes = path.as_str().match_indices('/');
+            folders.extend(slashes.map(|(index, _)| path.as_str()[..index].to_owned()));
+        }
+        Served { id: generation.catalogue.generation(), generation, loaded_at, folders }
+    }
+}

@@ -1,0 +1,69 @@
+//! What a request asks for: the path, decoded once and parsed, and the generation it is pinned to.
+//!
+//! Decoded exactly once (RFC 3986 §2.4): what still holds a `%`, a dot segment or an odd byte afterwards is no
+//! artifact path, so no encoding of `../` ever reaches a look-up, let alone a file system.
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use percent_encoding::percent_decode_str;
+
+use crate::catalogue::{ArtifactPath, Sha256};
+
+use super::connection::Endpoints;
+use super::refusal::Refusal;
+
+#[derive(Debug)]
+pub struct Target {
+    pub place: Place,
+    /// `?sha256=HEX`: exactly these bytes, whatever the inventory says by now.
+    pub pinned: Option<Sha256>,
+    pub method: Method,
+    pub headers: HeaderMap,
+    pub ends: Endpoints,
+    /// The name it was made to; HTTP/1.0 has none.
+    pub host: Option<String>,
+}
+
+/// Where a path points by its form alone.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An artifact, or a folder written without its final slash.
+    Path(ArtifactPath),
+    /// Written with its final slash.
+    Folder(ArtifactPath),
+    Root,
+}
+
+#[derive(serde::Deserialize)]
+struct Pin {
+    sha256: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Target {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let place = parse_place(parts.uri.path())?;
+        // Given twice it is refused as well: which of the two would be meant?
+        let Query(pin) = Query::<Pin>::try_from_uri(&parts.uri).map_err(|_| Refusal::BadDigest)?;
+        let pinned = pin.sha256.map(|hex| hex.parse()).transpose().map_err(|()| Refusal::BadDigest)?;
+        let ends = parts.extensions.get::<Endpoints>().copied();
+        let ends = ends.ok_or(Refusal::Ours("a connection without addresses"))?;
+        let header = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+        let host = parts.uri.host().or(header).map(str::to_owned);
+        Ok(Target { place, pinned, method: parts.method.clone(), headers: parts.headers.clone(), ends, host })
+    }
+}
+
+fn parse_place(encoded: &str) -> Result<Place, Refusal> {
+    let decoded = percent_decode_str(encoded).decode_utf8().map_err(|_| Refusal::NotText)?;
+    let path = decoded.strip_prefix('/').unwrap_or(&decoded);
+    if path.is_empty() {
+        return Ok(Place::Root);
+    }
+    match path.strip_suffix('/') {
+        Some(folder) => Ok(Place::Folder(folder.parse()?)),
+        None => Ok(Place::Path(path.parse()?)),
+    }
+}
