@@ -415,9 +415,9 @@ fn read_host(name: &At<&str>, item: &Item<'_>) -> Option<Host> {
 /// A value, or a list of them where one may have several.
 fn one_or_many<'d, T>(item: &Item<'d>, read: impl Fn(&Item<'d>) -> Option<At<T>>) -> Vec<At<T>> {
     match &item.node.value {
-        crate::document::Value::List(list) => {
-            if list.is_empty() {
-                item.push(item.at(()).error("is empty").help("write a value, or a list of at least one"));
+        crate::document::Value::List(nodes) => {
+            if nodes.is_empty() {
+                item.push(item.at(()).error("is empty").help("give at least one"));
             }
             item.list().unwrap_or_default().iter().filter_map(read).collect()
         }
