@@ -365,18 +365,16 @@ fn every_key_of_artifacts_yaml_is_documented() {
 #[test]
 fn every_variable_of_a_template_is_documented() {
     let mut variables = Vec::new();
-    for file in ["render/context.rs", "render/ignition.rs", "render/ipxe.rs"] {
-        let text = source(file);
-        let mut in_context_struct = false;
-        for line in text.lines() {
-            in_context_struct = match line {
-                "}" => false,
-                line => in_context_struct || line.starts_with("struct ") && line.contains("Context<"),
-            };
-            let separator = if in_context_struct { ": " } else { " => " };
-            let name = line.trim_start().split(separator).next().unwrap_or_default();
+    for file in ["context", "keepalived", "ignition", "ipxe"] {
+        let (mut derives, mut in_struct) = (false, false);
+        for line in source(&format!("render/{file}.rs")).lines() {
+            // The fields of what is serialised, and the keys of `context!`.
+            in_struct = line != "}" && (in_struct || derives && line.contains("struct "));
+            derives = line.starts_with("#[derive(") && line.contains("Serialize");
+            let line = line.trim_start().trim_start_matches("pub ");
+            let name = line.split(if in_struct { ": " } else { " => " }).next().unwrap_or_default();
             let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-            if name != line.trim_start() && is_name && !name.is_empty() && name != "_" {
+            if name != line && is_name && !["", "_"].contains(&name) {
                 variables.push(name.to_owned());
             }
         }
