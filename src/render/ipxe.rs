@@ -2,7 +2,7 @@
 
 use minijinja::context;
 
-use crate::catalogue::Audience;
+use crate::catalogue::{Artifact, Audience};
 
 use super::Kitchen;
 use super::context::Contexts;
@@ -36,6 +36,6 @@ fn add(
 ) {
     if let Some(output) = compiled.render(template, path, context, &kitchen.site.secrets, &mut kitchen.report)
     {
-        kitchen.add(path, output.text.into_bytes(), output.sensitivity, audience);
+        kitchen.add(path, Artifact::new(path, output.text.into_bytes(), output.sensitivity, audience));
     }
 }

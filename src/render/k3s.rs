@@ -29,9 +29,25 @@ pub fn config(inventory: &Inventory, boot: &Boot<'_>) -> Map<String, Value> {
     };
     if boot.host.is_control_plane() {
         add_server_settings(inventory, &mut config);
-        config.extend(k3s.extra_config.clone());
+        for (key, value) in &k3s.extra_config {
+            add_extra(&mut config, key, value.clone());
+        }
     }
     config
+}
+
+/// The user's API server arguments come after ours, not instead: without ours the health check would get 401 for ever.
+fn add_extra(config: &mut Map<String, Value>, key: &str, value: Value) {
+    const ARGUMENTS: &str = "kube-apiserver-arg";
+    match config.get_mut(ARGUMENTS) {
+        Some(Value::Array(ours)) if key.trim_end_matches('+') == ARGUMENTS => match value {
+            Value::Array(theirs) => ours.extend(theirs),
+            single => ours.push(single),
+        },
+        _ => {
+            config.insert(key.to_owned(), value);
+        }
+    }
 }
 
 /// "Critical configuration values": k3s refuses a server whose differ from the cluster's.
