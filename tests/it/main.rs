@@ -3,6 +3,14 @@
 
 mod architecture;
 mod bundle;
+mod canary;
 mod cli;
 mod inventory;
+mod laws;
+mod lint;
 mod package;
+mod render;
+mod serving;
+mod site;
+mod templates;
+mod views;
