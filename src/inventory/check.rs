@@ -49,7 +49,7 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
     network::check(&raw, &checker);
     let priorities = hosts::priorities(&raw.hosts, &settings, &checker);
     let bootstrap_host = bootstrap_host(&raw, &priorities, &checker);
-    let http_client = keepalived::check(&raw, priorities.len(), &checker);
+    keepalived::check(&raw, priorities.len(), &checker);
     let extra_config = check_k3s(&raw, &checker);
     let phase = phase(&raw, &priorities, &checker);
     let hosts = hosts::build(&raw.hosts, settings, &priorities, bootstrap_host.as_ref(), &checker);
@@ -70,7 +70,7 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
             dhcp_range: network.dhcp_range.map(|range| range.value),
         },
         ssh_authorized_keys: ssh_authorized_keys.into_iter().map(|key| key.value).collect(),
-        keepalived: keepalived::build(keepalived, http_client)?,
+        keepalived: keepalived::build(keepalived)?,
         k3s: K3s {
             version: k3s.version?.value,
             token: k3s.token?,
