@@ -8,6 +8,7 @@ pub mod butane;
 pub mod catalogue;
 pub mod cli;
 pub mod document;
+pub mod failover;
 pub mod generation;
 pub mod ids;
 pub mod inventory;

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use super::findings::Findings;
 use super::record::{Node, Record, Value};
 use super::scalar::{self, Resolved};
-use super::schema::{Shape, Side, Type};
+use super::schema::{CONFIG, Shape, Side, Type};
 use super::spec::Spec;
-use super::yaml::{Content, Document, NodeId};
+use super::yaml::{Content, Documents, NodeId};
 
 /// Values read through aliases in one document: enough for any honest config, and an end to
 /// `&a [*b, *b, …]` (go-yaml: "document contains excessive aliasing").
@@ -23,12 +23,12 @@ pub struct Mismatch {
     pub message: String,
 }
 
-pub struct Decoder<'a> {
-    document: &'a Document<'a>,
+struct Decoder<'d, 'a> {
+    documents: &'a Documents<'a>,
     spec: &'static Spec,
     /// Unknown keys and the like: warnings.
-    pub findings: Findings<'a>,
-    pub mismatches: Vec<Mismatch>,
+    findings: &'d mut Findings<'a>,
+    mismatches: Vec<Mismatch>,
     aliased: usize,
     /// Aliases being followed, to refuse one that contains itself.
     following: Vec<NodeId>,
@@ -37,35 +37,30 @@ pub struct Decoder<'a> {
 /// Where values come from: the node itself, or the alias or mapping they were reached through.
 type Via = Option<NodeId>;
 
-/// The whole document as a config of `spec`.
+/// The document at `root` as a config of `spec`.
 pub fn config<'a>(
-    document: &'a Document<'a>,
+    documents: &'a Documents<'a>,
+    root: NodeId,
     spec: &'static Spec,
-    shape: &'static Shape,
-) -> Result<(Record, Findings<'a>), Vec<Mismatch>> {
-    let mut decoder = Decoder {
-        document,
-        spec,
-        findings: Findings::new(document),
-        mismatches: Vec::new(),
-        aliased: 0,
-        following: Vec::new(),
-    };
-    let record = decoder.record(Document::ROOT, None, shape);
+    findings: &mut Findings<'a>,
+) -> Result<Record, Vec<Mismatch>> {
+    let mut decoder =
+        Decoder { documents, spec, findings, mismatches: Vec::new(), aliased: 0, following: Vec::new() };
+    let record = decoder.record(root, None, &CONFIG);
     if !decoder.mismatches.is_empty() {
         return Err(decoder.mismatches);
     }
-    Ok((record.unwrap_or_else(|| Record::new(shape, Document::ROOT)), decoder.findings))
+    Ok(record.unwrap_or_else(|| Record::new(&CONFIG, root)))
 }
 
-impl<'a> Decoder<'a> {
+impl Decoder<'_, '_> {
     fn mismatch(&mut self, at: NodeId, message: impl Into<String>) {
         self.mismatches.push(Mismatch { at, message: message.into() });
     }
 
     fn cannot(&mut self, id: NodeId, what: &str, into: &str) {
         let quoted =
-            self.document.scalar(id).map(|text| format!(" `{}`", abridged(text))).unwrap_or_default();
+            self.documents.scalar(id).map(|text| format!(" `{}`", abridged(text))).unwrap_or_default();
         self.mismatch(id, format!("cannot unmarshal {what}{quoted} into {into}"));
     }
 
@@ -77,8 +72,8 @@ impl<'a> Decoder<'a> {
                 return None;
             }
         }
-        let document = self.document;
-        if let Content::Alias(target) = document.content(id) {
+        let documents = self.documents;
+        if let Content::Alias(target) = documents.content(id) {
             if matches!(ty, Type::Record(_)) && via.is_none() {
                 self.findings.not_a_mapping(origin);
             }
@@ -105,6 +100,10 @@ impl<'a> Decoder<'a> {
             self.mismatch(alias, "anchor value contains itself");
             return None;
         }
+        self.aliased += 1;
+        if self.aliased > MAX_ALIASED {
+            return None;
+        }
         self.following.push(target);
         let read = read(self);
         self.following.pop();
@@ -120,7 +119,7 @@ impl<'a> Decoder<'a> {
             Type::Int => "int",
             _ => "string",
         };
-        let (text, quoted, tag) = match self.document.content(id) {
+        let (text, quoted, tag) = match self.documents.content(id) {
             Content::Scalar { text, quoted, tag } => (text, *quoted, tag.as_deref()),
             Content::Sequence(_) => {
                 self.cannot(id, "!!seq", into);
@@ -145,7 +144,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn list(&mut self, id: NodeId, via: Via, of: &'static Type) -> Option<Value> {
-        match self.document.content(id) {
+        match self.documents.content(id) {
             Content::Sequence(items) => {
                 let mut list = Vec::with_capacity(items.len());
                 for item in items {
@@ -169,7 +168,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn is_null(&self, id: NodeId) -> bool {
-        match self.document.content(id) {
+        match self.documents.content(id) {
             Content::Scalar { text, quoted, tag } => {
                 scalar::resolve(text, *quoted, tag.as_deref()) == Resolved::Null
             }
@@ -179,11 +178,11 @@ impl<'a> Decoder<'a> {
 
     /// `None` for a null and for what is no mapping at all.
     fn record(&mut self, id: NodeId, via: Via, shape: &'static Shape) -> Option<Record> {
-        let document = self.document;
-        let entries = match document.content(id) {
+        let documents = self.documents;
+        let entries = match documents.content(id) {
             Content::Mapping(entries) => entries,
             Content::Scalar { .. } if self.is_null(id) => {
-                if via.is_none() && id != Document::ROOT {
+                if via.is_none() {
                     self.findings.not_a_mapping(id);
                 }
                 return None;
@@ -202,6 +201,10 @@ impl<'a> Decoder<'a> {
         let mut record = Record::new(shape, via.unwrap_or(id));
         let mut merged = None;
         for (key, value) in entries {
+            if documents.resolved(*key).is_none() {
+                self.cannot(*key, "!!map", "string");
+                continue;
+            }
             if self.is_merge(*key) {
                 merged = Some(*value);
             } else if let Some(index) = self.field(*key, shape) {
@@ -221,10 +224,10 @@ impl<'a> Decoder<'a> {
     }
 
     fn refuse_duplicates(&mut self, entries: &[(NodeId, NodeId)]) {
-        let document = self.document;
+        let documents = self.documents;
         let mut seen = BTreeSet::new();
         for (key, _) in entries {
-            if let Some(text) = document.scalar(*key)
+            if let Some(text) = documents.scalar(*key)
                 && !seen.insert(text)
             {
                 self.mismatch(*key, format!("mapping key {text:?} already defined"));
@@ -233,7 +236,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn is_merge(&self, key: NodeId) -> bool {
-        match self.document.content(key) {
+        match self.documents.content(key) {
             Content::Scalar { text, quoted, tag } => {
                 text == "<<" && !quoted && matches!(tag.as_deref(), None | Some("!!merge"))
             }
@@ -243,12 +246,8 @@ impl<'a> Decoder<'a> {
 
     /// The row a key names in this spec.
     fn field(&self, key: NodeId, shape: &'static Shape) -> Option<usize> {
-        let document = self.document;
-        let key = match document.content(key) {
-            Content::Alias(target) => *target,
-            _ => key,
-        };
-        let index = shape.index(document.scalar(key)?)?;
+        let documents = self.documents;
+        let index = shape.index(documents.resolved(key)?)?;
         let field = &shape.fields[index];
         let here =
             field.since <= self.spec.minor && field.side != Side::Ignition && self.spec.has(field.gate);
@@ -257,8 +256,8 @@ impl<'a> Decoder<'a> {
 
     /// `<<: *base`, `<<: [*a, *b]`: what is written next to it wins, then the earlier base.
     fn merge(&mut self, record: &mut Record, from: NodeId) {
-        let document = self.document;
-        match document.content(from) {
+        let documents = self.documents;
+        match documents.content(from) {
             Content::Alias(target) => {
                 let target = *target;
                 self.follow(from, target, |decoder| {
@@ -288,7 +287,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn is_sequence(&self, id: NodeId) -> bool {
-        matches!(self.document.content(id), Content::Sequence(_))
+        matches!(self.documents.content(id), Content::Sequence(_))
     }
 }
 

@@ -9,7 +9,7 @@ use super::ignition::{emit, read, stamp};
 use super::record::{Record, Value};
 use super::schema::{Kind, Minor};
 use super::spec::{ignition_version, stable_minor};
-use super::yaml::Document;
+use super::yaml::NodeId;
 
 /// A version of the Ignition spec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +30,7 @@ pub fn lowest(ignition: &[u8]) -> Option<(Version, Vec<u8>)> {
     let json: serde_json::Value = serde_json::from_slice(ignition).ok()?;
     let minor = stable_minor(read::version(&json)?)?;
     let mut unused = Vec::new();
-    let mut config = read::config(&json, minor, Document::ROOT, &mut unused).ok()?;
+    let mut config = read::config(&json, minor, NodeId::NOWHERE, &mut unused).ok()?;
     let needed = needed_by(&config);
     if !unused.is_empty() || needed >= minor {
         return None;

@@ -41,8 +41,10 @@ use crate::report::{Finding, Report};
 use findings::{Findings, LineStarts};
 pub use local::{LocalError, LocalFiles, NoFiles, TreeEntry, TreeKind, stays_inside};
 pub use lowest::{Version, lowest};
+use record::Record;
+use schema::Minor;
 use spec::Spec;
-use yaml::{Document, Mark};
+use yaml::{Documents, File, Mark, NodeId};
 
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
@@ -63,21 +65,46 @@ pub struct Compiled {
 
 const INVALID_SOURCE: &str = "source config is invalid";
 const INVALID_GENERATED: &str = "config generated was invalid";
+const CONTRADICTION: &str = "fragments contradict each other";
+const TYPE_ERRORS: &str = "Error unmarshaling yaml: yaml: unmarshal errors:";
+
+/// A config, or a fragment of one, and what it is called in findings.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'s> {
+    pub name: &'s str,
+    pub text: &'s [u8],
+}
 
 /// Compiles a Butane config. `file_name` is only used to say where findings are.
 pub fn compile(source: &[u8], file_name: &str, options: &Options, files: &dyn LocalFiles) -> Compiled {
-    let file: Arc<str> = Arc::from(file_name);
-    match stages(source, options, files, &file) {
-        Ok((ignition, report)) if options.strict && !report.is_empty() => {
-            drop(ignition);
+    compile_fragments(&[Source { name: file_name, text: source }], options, files)
+}
+
+/// Compiles several configs into one, by Ignition's merge rules, the later over the earlier. Each is valid by itself; two
+/// that say different things about one field are an error that names both places.
+pub fn compile_fragments(sources: &[Source<'_>], options: &Options, files: &dyn LocalFiles) -> Compiled {
+    let mut documents = Documents::default();
+    let mut roots = Vec::with_capacity(sources.len());
+    for source in sources {
+        let file = File { name: Arc::from(source.name), text: source.text };
+        match documents.read(file) {
+            Ok(root) => roots.push(root),
+            Err(bad) => {
+                let reason = format!("yaml: {}", bad.message);
+                return refused(
+                    unreadable(&documents, roots.len(), vec![(bad.mark, reason.clone())]),
+                    &reason,
+                );
+            }
+        }
+    }
+    match stages(&documents, &roots, options, files) {
+        Ok((_, report)) if options.strict && !report.is_empty() => {
             let refusal = Some("Config produced warnings and --strict was specified".to_owned());
             Compiled { ignition: None, report, refusal }
         }
         Ok((ignition, report)) => Compiled { ignition: Some(ignition), report, refusal: None },
-        Err(Refused { report, reason }) => {
-            let refusal = Some(format!("Error translating config: {reason}"));
-            Compiled { ignition: None, report, refusal }
-        }
+        Err(Refused { report, reason }) => refused(report, &reason),
     }
 }
 
@@ -86,64 +113,97 @@ struct Refused {
     reason: String,
 }
 
+fn refused(report: Report, reason: &str) -> Compiled {
+    Compiled { ignition: None, report, refusal: Some(format!("Error translating config: {reason}")) }
+}
+
 fn stages(
-    source: &[u8],
+    documents: &Documents<'_>,
+    roots: &[Option<NodeId>],
     options: &Options,
     files: &dyn LocalFiles,
-    file: &Arc<str>,
 ) -> Result<(Vec<u8>, Report), Refused> {
-    let document = Document::parse(source).map_err(|malformed| {
-        let message = format!("yaml: {}", malformed.message);
-        unreadable(source, file, &message, vec![(malformed.mark, message.clone())])
-    })?;
-    let spec = find_spec(&document)
-        .map_err(|(message, mark)| unreadable(source, file, &message, vec![(mark, message.clone())]))?;
-    let (config, mut findings) = decode::config(&document, spec, &schema::CONFIG)
-        .map_err(|mismatches| type_errors(source, file, &document, mismatches))?;
-    let refuse = |findings: Findings<'_>, reason: &str| Refused {
-        report: findings.into_report(file, source),
-        reason: reason.to_owned(),
-    };
-    validate::source::check(&config, spec, &mut findings);
-    if findings.has_errors() {
-        return Err(refuse(findings, INVALID_SOURCE));
+    let mut findings = Findings::new(documents);
+    let mut parts = Vec::with_capacity(roots.len());
+    for (number, root) in roots.iter().enumerate() {
+        let spec = find_spec(documents, *root).map_err(|(reason, mark)| Refused {
+            report: unreadable(documents, number, vec![(mark, reason.clone())]),
+            reason,
+        })?;
+        let root = root.unwrap_or(NodeId::NOWHERE);
+        let config = decode::config(documents, root, spec, &mut findings)
+            .map_err(|mismatches| type_errors(documents, number, mismatches))?;
+        parts.push((spec, config));
     }
-    let mut config = translate::translate(config, spec, files, &mut findings);
-    validate::generated::forbidden(&config, spec, &mut findings);
-    if findings.has_errors() {
-        return Err(refuse(findings, INVALID_SOURCE));
+    if parts.iter().any(|(spec, _)| spec.variant != parts[0].0.variant) {
+        let reason = "fragments are for different variants".to_owned();
+        return Err(Refused { report: unreadable(documents, 0, vec![(None, reason.clone())]), reason });
     }
-    validate::generated::check(&config, spec.minor, &mut findings);
-    if findings.has_errors() {
-        return Err(refuse(findings, INVALID_GENERATED));
+    for (spec, config) in &parts {
+        validate::source::check(config, spec, &mut findings);
     }
-    ignition::stamp(&mut config, &spec.ignition_version());
-    let json = ignition::emit::to_json(&config, spec.minor, options.pretty);
-    Ok((json, findings.into_report(file, source)))
+    let findings = refuse_errors(findings, INVALID_SOURCE)?;
+    let (minor, mut config, findings) = translated(parts, files, findings)?;
+    let mut findings = refuse_errors(findings, CONTRADICTION)?;
+    validate::generated::check(&config, minor, &mut findings);
+    let findings = refuse_errors(findings, INVALID_GENERATED)?;
+    ignition::stamp(&mut config, &spec::ignition_version(minor));
+    Ok((ignition::emit::to_json(&config, minor, options.pretty), findings.into_report()))
+}
+
+/// The Ignition config of all parts, for the newest version one of them is for.
+fn translated<'a>(
+    parts: Vec<(&'static Spec, Record)>,
+    files: &dyn LocalFiles,
+    mut findings: Findings<'a>,
+) -> Result<(Minor, Record, Findings<'a>), Refused> {
+    let mut whole: Option<Record> = None;
+    let mut minor = 0;
+    let mut configs = Vec::with_capacity(parts.len());
+    for (spec, config) in parts {
+        let config = translate::translate(config, spec, files, &mut findings);
+        validate::generated::forbidden(&config, spec, &mut findings);
+        minor = minor.max(spec.minor);
+        configs.push(config);
+    }
+    let mut findings = refuse_errors(findings, INVALID_SOURCE)?;
+    for config in configs {
+        whole = Some(match whole {
+            None => config,
+            Some(below) => {
+                ignition::merge::contradictions(&below, &config, &mut findings);
+                ignition::merge::merge(below, config)
+            }
+        });
+    }
+    let whole = whole.unwrap_or_else(|| Record::new(&schema::CONFIG, NodeId::NOWHERE));
+    Ok((minor, whole, findings))
+}
+
+fn refuse_errors<'a>(findings: Findings<'a>, reason: &str) -> Result<Findings<'a>, Refused> {
+    if findings.has_errors() {
+        return Err(Refused { report: findings.into_report(), reason: reason.to_owned() });
+    }
+    Ok(findings)
 }
 
 /// The spec the document asks for, or what is wrong with what it says.
-fn find_spec(document: &Document<'_>) -> Result<&'static Spec, (String, Option<Mark>)> {
+fn find_spec(
+    documents: &Documents<'_>,
+    root: Option<NodeId>,
+) -> Result<&'static Spec, (String, Option<Mark>)> {
     let mut asked = [("variant", "", None), ("version", "", None)];
-    if !document.is_empty() {
-        match document.content(Document::ROOT) {
-            yaml::Content::Mapping(entries) => {
-                for (key, value) in entries {
-                    let key = document.scalar(*key);
-                    let asked = asked.iter_mut().find(|(name, ..)| key == Some(name));
-                    if let (Some(asked), Some(text)) = (asked, document.resolved_scalar(*value)) {
-                        (asked.1, asked.2) = (text, Some(document.mark(*value)));
-                    }
-                }
-            }
-            _ => {
-                let what = document
-                    .scalar(Document::ROOT)
-                    .map_or("!!seq".to_owned(), |text| format!("!!str `{text}`"));
-                let message = format!(
-                    "Error unmarshaling yaml: yaml: unmarshal errors:\n  line 1: cannot unmarshal {what} into a config"
-                );
-                return Err((message, Some(document.mark(Document::ROOT))));
+    if let Some(root) = root {
+        let yaml::Content::Mapping(entries) = documents.content(root) else {
+            let what = documents.scalar(root).map_or("!!seq".to_owned(), |text| format!("!!str `{text}`"));
+            let message = format!("{TYPE_ERRORS}\n  line 1: cannot unmarshal {what} into a config");
+            return Err((message, Some(documents.mark(root))));
+        };
+        for (key, value) in entries {
+            let key = documents.scalar(*key);
+            let asked = asked.iter_mut().find(|(name, ..)| key == Some(name));
+            if let (Some(asked), Some(text)) = (asked, documents.resolved(*value)) {
+                (asked.1, asked.2) = (text, Some(documents.mark(*value)));
             }
         }
     }
@@ -151,28 +211,24 @@ fn find_spec(document: &Document<'_>) -> Result<&'static Spec, (String, Option<M
     Spec::find(variant, version).map_err(|message| (message, version_mark.or(variant_mark)))
 }
 
-fn type_errors(
-    source: &[u8],
-    file: &Arc<str>,
-    document: &Document<'_>,
-    mismatches: Vec<decode::Mismatch>,
-) -> Refused {
-    let mut reason = "Error unmarshaling yaml: yaml: unmarshal errors:".to_owned();
+fn type_errors(documents: &Documents<'_>, file: usize, mismatches: Vec<decode::Mismatch>) -> Refused {
+    let mut reason = TYPE_ERRORS.to_owned();
     let mut placed = Vec::with_capacity(mismatches.len());
     for mismatch in mismatches {
-        let mark = document.mark(mismatch.at);
+        let mark = documents.mark(mismatch.at);
         reason.push_str(&format!("\n  line {}: {}", mark.line, mismatch.message));
         placed.push((Some(mark), mismatch.message));
     }
-    unreadable(source, file, &reason, placed)
+    Refused { report: unreadable(documents, file, placed), reason }
 }
 
-/// A document that is not understood well enough to have paths.
-fn unreadable(source: &[u8], file: &Arc<str>, reason: &str, placed: Vec<(Option<Mark>, String)>) -> Refused {
-    let lines = LineStarts::new(source);
+/// Findings in a document that is not understood well enough to have paths.
+fn unreadable(documents: &Documents<'_>, file: usize, placed: Vec<(Option<Mark>, String)>) -> Report {
+    let file = documents.file(file);
+    let lines = LineStarts::new(file.text);
     let mut report = Report::new();
     for (mark, message) in placed {
-        report.push(Finding::error("", message).at(mark.map(|mark| lines.place(file, mark))));
+        report.push(Finding::error("", message).at(mark.map(|mark| lines.place(&file.name, mark))));
     }
-    Refused { report, reason: reason.to_owned() }
+    report
 }

@@ -133,6 +133,16 @@ impl Record {
         self.slots[index].as_mut()?.record_mut()
     }
 
+    pub fn record_or_insert(&mut self, name: &str, make: impl FnOnce() -> Record) -> &mut Record {
+        let index = self.index(name);
+        let slot = self.slots[index].take().filter(|node| node.record().is_some());
+        let node = self.slots[index].insert(slot.unwrap_or_else(|| make().into()));
+        match &mut node.value {
+            Value::Record(record) => record,
+            _ => unreachable!("made a record one line above"),
+        }
+    }
+
     /// Every record directly below this one, in fields and in lists.
     pub fn children_mut(&mut self) -> impl Iterator<Item = &mut Record> {
         let nodes = self.slots.iter_mut().flatten().flat_map(|node| match node.value {
@@ -188,6 +198,17 @@ impl Record {
             Value::Record(record) => record.is_empty(),
             _ => false,
         })
+    }
+}
+
+impl Value {
+    pub fn is_same_scalar(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Int(a), Value::Int(b)) => a == b,
+            (Value::Text(a), Value::Text(b)) => a == b,
+            _ => false,
+        }
     }
 }
 

@@ -45,6 +45,7 @@ pub enum Kind {
     Custom,
     Tang,
     Raid,
+    Systemd,
     Unit,
     Dropin,
     Tree,
@@ -483,10 +484,14 @@ pub static RAID: Shape = Shape::new(
     ],
 );
 
-pub static SYSTEMD: Shape = Shape::plain(&[
-    sugar(list("quadlets", "", &Type::Record(&QUADLET))).since(7),
-    list("units", "units", &Type::Record(&UNIT)),
-]);
+pub static SYSTEMD: Shape = Shape::new(
+    Kind::Systemd,
+    Key::None,
+    &[
+        sugar(list("quadlets", "", &Type::Record(&QUADLET))).since(7),
+        list("units", "units", &Type::Record(&UNIT)),
+    ],
+);
 
 pub static UNIT: Shape = Shape::new(
     Kind::Unit,

@@ -3,16 +3,17 @@
 //! Owns the arena of nodes made from the parser's events, aliases left unexpanded, scalars left as text with
 //! their style and tag: what a scalar *means* depends on the field it is read into (see [`super::scalar`]).
 //! Refuses what go-yaml refuses before decoding: invalid UTF-8, control characters, syntax errors, unknown
-//! anchors, nesting deeper than [`MAX_DEPTH`]. A second document is never looked at.
+//! anchors, nesting deeper than [`MAX_DEPTH`]. A second document of a stream is never looked at.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
 /// go-yaml's own limit ("exceeded max depth of 10000").
 const MAX_DEPTH: usize = 10_000;
 
-/// A node of a [`Document`]; also the origin of every value that is made from it.
+/// A node of a [`Documents`]; also the origin of every value that is made from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NodeId(u32);
 
@@ -47,12 +48,21 @@ struct Node<'a> {
     mark: Mark,
     parent: NodeId,
     step: Step,
+    file: u32,
 }
 
-/// The first document of a YAML stream.
+/// The first documents of the YAML streams of one compile, in one arena: a node is known by its id alone.
 #[derive(Debug, Default)]
-pub struct Document<'a> {
+pub struct Documents<'a> {
+    files: Vec<File<'a>>,
     nodes: Vec<Node<'a>>,
+}
+
+/// A source text and what it is called.
+#[derive(Debug)]
+pub struct File<'a> {
+    pub name: Arc<str>,
+    pub text: &'a [u8],
 }
 
 /// Why a text is not YAML, in go-yaml's manner.
@@ -68,11 +78,16 @@ impl Malformed {
     }
 }
 
-impl<'a> Document<'a> {
-    pub const ROOT: NodeId = NodeId(0);
+impl NodeId {
+    /// For values that were written nowhere.
+    pub const NOWHERE: NodeId = NodeId(0);
+}
 
-    /// Reads the first document of `source`; an empty one has no nodes.
-    pub fn parse(source: &'a [u8]) -> Result<Self, Malformed> {
+impl<'a> Documents<'a> {
+    /// Reads the first document of `file`: its root, `None` if it is empty.
+    pub fn read(&mut self, file: File<'a>) -> Result<Option<NodeId>, Malformed> {
+        let source = file.text;
+        self.files.push(file);
         let text = std::str::from_utf8(source)
             .map_err(|bad| Malformed::new(format!("offset {}: invalid UTF-8", bad.valid_up_to())))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -82,11 +97,20 @@ impl<'a> Document<'a> {
             return Err(Malformed { message: "control characters are not allowed".into(), mark });
         }
         let cursor = Cursor { text, chars: 0, bytes: 0, line: 1, column: 1 };
-        Builder { cursor, nodes: Vec::new(), open: Vec::new(), anchors: Vec::new() }.read(text)
+        let root = NodeId(self.nodes.len() as u32);
+        let file = self.files.len() as u32 - 1;
+        let nodes = &mut self.nodes;
+        Builder { cursor, file, nodes, open: Vec::new(), anchors: Vec::new() }.read(text)?;
+        Ok((self.nodes.len() > root.0 as usize).then_some(root))
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+    /// The file a node is in, by its number.
+    pub fn file_of(&self, id: NodeId) -> usize {
+        self.nodes.get(id.0 as usize).map_or(0, |node| node.file as usize)
+    }
+
+    pub fn file(&self, number: usize) -> &File<'a> {
+        &self.files[number]
     }
 
     pub fn content(&self, id: NodeId) -> &Content<'a> {
@@ -105,11 +129,10 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The text of a scalar or of an alias for one; `None` also for a null.
-    pub fn resolved_scalar(&self, id: NodeId) -> Option<&str> {
+    /// The text of a scalar or of an alias for one.
+    pub fn resolved(&self, id: NodeId) -> Option<&str> {
         match self.content(id) {
             Content::Alias(target) => self.scalar(*target),
-            Content::Scalar { text, quoted: false, .. } if matches!(text.as_ref(), "" | "~" | "null") => None,
             _ => self.scalar(id),
         }
     }
@@ -143,16 +166,17 @@ struct Open {
     key: Option<NodeId>,
 }
 
-struct Builder<'a> {
+struct Builder<'n, 'a> {
     cursor: Cursor<'a>,
-    nodes: Vec<Node<'a>>,
+    file: u32,
+    nodes: &'n mut Vec<Node<'a>>,
     open: Vec<Open>,
     /// Anchor number of the parser → node.
     anchors: Vec<Option<NodeId>>,
 }
 
-impl<'a> Builder<'a> {
-    fn read(mut self, text: &'a str) -> Result<Document<'a>, Malformed> {
+impl<'a> Builder<'_, 'a> {
+    fn read(mut self, text: &'a str) -> Result<(), Malformed> {
         let mut parser: Parser<'a, StrInput<'a>> = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|bad| {
@@ -164,7 +188,11 @@ impl<'a> Builder<'a> {
                 Event::DocumentEnd => break,
                 Event::Scalar(text, style, anchor, tag) => {
                     let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-                    let mark = self.mark(span, is_block || anchor > 0 || tag.is_some());
+                    let is_left_out = text.is_empty() && style == ScalarStyle::Plain;
+                    let left_out =
+                        if is_left_out { self.cursor.after_indicator(span.start.index()) } else { None };
+                    let has_prefix = is_block || anchor > 0 || tag.is_some();
+                    let mark = left_out.unwrap_or_else(|| self.mark(span, has_prefix));
                     let quoted = style != ScalarStyle::Plain;
                     self.add(Content::Scalar { text, quoted, tag: short_tag(tag) }, mark, anchor)?;
                 }
@@ -190,7 +218,7 @@ impl<'a> Builder<'a> {
             }
             self.cursor.advance_to(span.end.index());
         }
-        Ok(Document { nodes: self.nodes })
+        Ok(())
     }
 
     /// Where a node starts. For the parser that is its content; what stands before it, an anchor, a tag or the `|` of a
@@ -212,7 +240,7 @@ impl<'a> Builder<'a> {
             });
         }
         let (parent, step) = self.attach(id);
-        self.nodes.push(Node { content, mark, parent, step });
+        self.nodes.push(Node { content, mark, parent, step, file: self.file });
         if anchor > 0 {
             if self.anchors.len() <= anchor {
                 self.anchors.resize(anchor + 1, None);
@@ -224,7 +252,7 @@ impl<'a> Builder<'a> {
 
     /// Hangs the node `id`, about to be made, under the innermost open collection.
     fn attach(&mut self, id: NodeId) -> (NodeId, Step) {
-        let Some(open) = self.open.last_mut() else { return (Document::ROOT, Step::Root) };
+        let Some(open) = self.open.last_mut() else { return (id, Step::Root) };
         let parent = open.id;
         match &mut self.nodes[parent.0 as usize].content {
             Content::Sequence(items) => {
@@ -266,6 +294,14 @@ impl Cursor<'_> {
         for c in self.text[self.bytes..].chars().take(chars.saturating_sub(self.chars)) {
             self.step(c);
         }
+    }
+
+    /// Where a node that was left out would be: behind the `:` or `-` it belongs to, where the parser points at that.
+    fn after_indicator(&self, at: usize) -> Option<Mark> {
+        let mut ahead = Cursor { text: self.text, ..*self };
+        ahead.advance_to(at);
+        let is_indicator = self.text[ahead.bytes..].starts_with([':', '-', '?']);
+        is_indicator.then_some(Mark { line: ahead.line, column: ahead.column + 1, width: 1 })
     }
 
     /// The first anchor, tag or block indicator before the character `end`, comments aside.

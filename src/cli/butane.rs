@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::butane::{self, Compiled, LocalError, LocalFiles, TreeEntry, TreeKind};
+use crate::butane::{self, Compiled, LocalError, LocalFiles, Source, TreeEntry, TreeKind};
 use crate::report::{Finding, Report};
 
 /// Translate a Butane config to an Ignition config
@@ -19,6 +19,9 @@ pub struct ButaneArgs {
     /// The Butane config; standard input when left out
     #[arg(value_name = "FILE")]
     input: Option<PathBuf>,
+    /// Lay another config over the first one; both are to agree on what both set (may be repeated)
+    #[arg(short, long, value_name = "FILE")]
+    merge: Vec<PathBuf>,
     /// Fail on any warning
     #[arg(short, long)]
     strict: bool,
@@ -71,19 +74,22 @@ pub fn run(args: &ButaneArgs) -> ExitCode {
 }
 
 fn compile(args: &ButaneArgs) -> Result<ExitCode, String> {
-    let (name, source) = read_input(args.input.as_deref())?;
-    let directory = match &args.files_dir {
-        Some(path) => Some(FilesDirectory::open(path)?),
-        None => None,
-    };
+    let mut inputs = vec![read_input(args.input.as_deref())?];
+    for path in &args.merge {
+        inputs.push(read_input(Some(path))?);
+    }
+    let directory = args.files_dir.as_deref().map(FilesDirectory::at);
     let files: &dyn LocalFiles = match &directory {
         Some(directory) => directory,
         None => &butane::NoFiles,
     };
     let options = butane::Options { strict: args.strict, pretty: args.pretty };
-    let mut compiled = butane::compile(&source, &name, &options, files);
-    if let Ok(text) = std::str::from_utf8(&source) {
-        compiled.report.add_source(name.as_str(), text);
+    let sources: Vec<Source<'_>> = inputs.iter().map(|(name, text)| Source { name, text }).collect();
+    let mut compiled = butane::compile_fragments(&sources, &options, files);
+    for (name, source) in &inputs {
+        if let Ok(text) = std::str::from_utf8(source) {
+            compiled.report.add_source(name.as_str(), text);
+        }
     }
     eprint!("{}", diagnostics(args, &compiled));
     let Some(ignition) = compiled.ignition else { return Ok(ExitCode::FAILURE) };
@@ -149,14 +155,13 @@ fn raw_line(finding: &Finding) -> String {
 struct FilesDirectory {
     /// As given, for messages.
     shown: PathBuf,
-    real: PathBuf,
+    /// A directory that is not there is no mistake until something is read from it.
+    real: std::io::Result<PathBuf>,
 }
 
 impl FilesDirectory {
-    fn open(path: &Path) -> Result<Self, String> {
-        let real =
-            path.canonicalize().map_err(|error| format!("opening {}: {}", path.display(), reason(&error)))?;
-        Ok(FilesDirectory { shown: path.to_owned(), real })
+    fn at(path: &Path) -> Self {
+        FilesDirectory { shown: path.to_owned(), real: path.canonicalize() }
     }
 
     /// The real path of `path`, which must be inside. `verb` is what is being done, as in Butane's message.
@@ -164,24 +169,30 @@ impl FilesDirectory {
         if !butane::stays_inside(path) {
             return Err(LocalError::Outside);
         }
+        let root = self.real.as_ref().map_err(|error| self.failed(verb, path, error))?;
         let relative = path.trim_start_matches('/');
-        let real =
-            self.real.join(relative).canonicalize().map_err(|error| self.failed(verb, path, &error))?;
-        if real.starts_with(&self.real) { Ok(real) } else { Err(LocalError::Outside) }
+        let real = root.join(relative).canonicalize().map_err(|error| self.failed(verb, path, &error))?;
+        if real.starts_with(root) { Ok(real) } else { Err(LocalError::Outside) }
     }
 
     fn failed(&self, verb: &str, path: &str, error: &std::io::Error) -> LocalError {
-        let shown = self.shown.join(path.trim_start_matches('/'));
+        let shown: PathBuf = self.shown.join(path.trim_start_matches('/')).components().collect();
         LocalError::Failed(format!("{verb} {}: {}", shown.display(), reason(error)))
     }
 
-    fn walk_into(&self, path: &str, entry: &str, found: &mut Vec<TreeEntry>) -> Result<(), LocalError> {
+    /// Finds what is in `real`, which is `entry` of the tree at `path`.
+    fn walk_into(
+        &self,
+        real: &Path,
+        path: &str,
+        entry: &str,
+        found: &mut Vec<TreeEntry>,
+    ) -> Result<(), LocalError> {
         let here = if entry.is_empty() { path.to_owned() } else { format!("{path}/{entry}") };
-        let real = self.real.join(here.trim_start_matches('/'));
         let failed = |error: std::io::Error| self.failed("open", &here, &error);
         found.push(TreeEntry { path: entry.to_owned(), kind: TreeKind::Directory });
         let mut names = Vec::new();
-        for child in std::fs::read_dir(&real).map_err(failed)? {
+        for child in std::fs::read_dir(real).map_err(failed)? {
             let child = child.map_err(failed)?;
             let name = child.file_name().into_string().map_err(|name| {
                 LocalError::Failed(format!("{}: name is not UTF-8", real.join(name).display()))
@@ -193,7 +204,7 @@ impl FilesDirectory {
             let path_in_tree = if entry.is_empty() { name } else { format!("{entry}/{name}") };
             let metadata = child.metadata().map_err(failed)?;
             let kind = if metadata.is_dir() {
-                self.walk_into(path, &path_in_tree, found)?;
+                self.walk_into(&child.path(), path, &path_in_tree, found)?;
                 continue;
             } else if metadata.is_symlink() {
                 let target = std::fs::read_link(child.path()).map_err(failed)?;
@@ -225,7 +236,7 @@ impl LocalFiles for FilesDirectory {
             return Err(LocalError::NotDirectory);
         }
         let mut found = Vec::new();
-        self.walk_into(path, "", &mut found)?;
+        self.walk_into(&real, path, "", &mut found)?;
         Ok(found)
     }
 }

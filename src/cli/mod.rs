@@ -7,6 +7,7 @@
 mod butane;
 mod check;
 mod completions;
+mod failover;
 mod man;
 mod render;
 mod serve;
@@ -37,6 +38,7 @@ enum Verb {
     Serve(serve::ServeArgs),
     Render(render::RenderArgs),
     Check(check::CheckArgs),
+    Failover(failover::FailoverArgs),
     Butane(butane::ButaneArgs),
     Show(show::ShowArgs),
     Completions(completions::CompletionsArgs),
@@ -54,6 +56,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Serve(args) => serve::run(args),
         Verb::Render(args) => render::run(args),
         Verb::Check(args) => check::run(args),
+        Verb::Failover(args) => failover::run(args),
         Verb::Butane(args) => Ok(butane::run(&args)),
         Verb::Show(args) => show::run(args),
         Verb::Completions(args) => completions::run(args),

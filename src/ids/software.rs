@@ -99,6 +99,15 @@ text_newtype!(
 );
 
 impl ImageReference {
+    /// Without registry digest: `docker.io/osixia/keepalived` and `2.0.20`, if a tag is there.
+    pub fn repository_and_tag(&self) -> (&str, Option<&str>) {
+        let name = self.as_str().split('@').next().unwrap_or_default();
+        match name.rsplit_once(':') {
+            Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
+            _ => (name, None),
+        }
+    }
+
     pub fn is_pinned_by_digest(&self) -> bool {
         self.as_str().contains('@')
     }

@@ -3,21 +3,17 @@
 //! All rules run, whatever the others found; the model is built only when there is no error.
 
 mod hosts;
+mod keepalived;
 mod network;
 
 use std::cell::RefCell;
 
 use crate::document::At;
-use crate::ids::{HostName, Priority, VirtualRouterId};
+use crate::ids::{HostName, Priority};
 use crate::report::{Finding, Report};
 
-use super::model::{
-    Fcos, HealthCheck, InstallAs, Inventory, K3s, Keepalived, Network, Phase, Router, Transport, Vips,
-};
+use super::model::{Fcos, Inventory, K3s, Network, Phase, Router, Vips};
 use super::raw;
-
-/// 2.0.20 has curl and runs wherever podman does; see docs/inventory.md for others.
-const DEFAULT_IMAGE: &str = "docker.io/osixia/keepalived:2.0.20";
 
 /// Keys of k3s' config.yaml that pxe-serve writes itself, and where to say them instead.
 const OUR_K3S_KEYS: &[(&str, &str)] = &[
@@ -53,7 +49,7 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
     network::check(&raw, &checker);
     let priorities = hosts::priorities(&raw.hosts, &settings, &checker);
     let bootstrap_host = bootstrap_host(&raw, &priorities, &checker);
-    check_keepalived(&raw, &priorities, &checker);
+    let http_client = keepalived::check(&raw, priorities.len(), &checker);
     let extra_config = check_k3s(&raw, &checker);
     let phase = phase(&raw, &priorities, &checker);
     let hosts = hosts::build(&raw.hosts, settings, &priorities, bootstrap_host.as_ref(), &checker);
@@ -62,33 +58,19 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
     }
     let raw::Inventory { vips, router, network, ssh_authorized_keys, keepalived, k3s, fcos, .. } = raw;
     Some(Inventory {
-        vips: Vips { control_planes: vips.control_planes?.value, workers: vips.workers.map(|vip| vip.value) },
+        vips: Vips {
+            control_planes: vips.control_planes.into_iter().map(|vip| vip.value).collect(),
+            workers: vips.workers.map(|vip| vip.value),
+        },
         router: Router { base_url: router?.value },
         network: Network {
-            cidr: network.cidr?.value,
+            cidrs: network.cidrs.into_iter().map(|cidr| cidr.value).collect(),
             domain: network.domain.map(|domain| domain.value),
             control_planes_name: network.control_planes_name.map(|name| name.value),
             dhcp_range: network.dhcp_range.map(|range| range.value),
         },
         ssh_authorized_keys: ssh_authorized_keys.into_iter().map(|key| key.value).collect(),
-        keepalived: Keepalived {
-            virtual_router_id: keepalived.virtual_router_id?.value,
-            advert_int_seconds: keepalived.advert_int.unwrap_or(1),
-            auth_pass: keepalived.auth_pass,
-            transport: keepalived.transport.map_or(Transport::Multicast, |transport| transport.value),
-            image: match keepalived.image {
-                Some(image) => image.value,
-                None => DEFAULT_IMAGE.parse().ok()?,
-            },
-            install: keepalived.install.map_or(InstallAs::Service, |install| install.value),
-            // Detection within interval × fall + timeout = 7 s; see facts of keepalived(5) vrrp_script.
-            health_check: HealthCheck {
-                interval_seconds: keepalived.interval.unwrap_or(2),
-                timeout_seconds: keepalived.timeout.unwrap_or(3),
-                fall: keepalived.fall.unwrap_or(2),
-                rise: keepalived.rise.unwrap_or(2),
-            },
-        },
+        keepalived: keepalived::build(keepalived, http_client)?,
         k3s: K3s {
             version: k3s.version?.value,
             token: k3s.token?,
@@ -153,35 +135,6 @@ fn phase(raw: &raw::Inventory, priorities: &hosts::Priorities, checker: &Checker
         Some(phase) => phase.value,
         None if is_alone => Phase::Bootstrap,
         None => Phase::Reinstall,
-    }
-}
-
-fn check_keepalived(raw: &raw::Inventory, priorities: &hosts::Priorities, checker: &Checker<'_>) {
-    let keepalived = &raw.keepalived;
-    if let Some(id) =
-        keepalived.virtual_router_id.as_ref().filter(|id| id.value == VirtualRouterId::EVERYBODYS)
-    {
-        let help = "51 is in every example (keepalived, kubeadm, k3s); two groups with one id on a network break each other: choose another";
-        checker.push(id.warning("51 is everybody's virtual router id").help(help));
-    }
-    if let Some(image) = keepalived.image.as_ref().filter(|image| !image.value.is_pinned_by_digest()) {
-        let help = "pin it: `skopeo inspect docker://IMAGE` prints the digest, write IMAGE@sha256:…";
-        checker.push(image.note("a tag can be moved to other contents").help(help));
-    }
-    let servers = priorities.len();
-    if servers > 0 && servers.is_multiple_of(2) {
-        let message = format!("{servers} servers keep a quorum no better than {}", servers - 1);
-        let help = "etcd needs more than half of its members: use 1, 3 or 5 control planes";
-        checker.push(Finding::warning("hosts", message).help(help));
-    }
-    if let (Some(interval), Some(timeout)) = (keepalived.interval, keepalived.timeout)
-        && timeout > interval * 5
-    {
-        let message = format!("a check may hang for {timeout} s where it is made every {interval} s");
-        checker.push(
-            Finding::warning("keepalived.health_check.timeout", message)
-                .help("choose a timeout near the interval"),
-        );
     }
 }
 

@@ -30,7 +30,8 @@ pub struct Inventory {
 
 #[derive(Debug, Clone)]
 pub struct Vips {
-    pub control_planes: IpAddr,
+    /// At least one; the first is the one that nodes join by.
+    pub control_planes: Vec<IpAddr>,
     pub workers: Option<IpAddr>,
 }
 
@@ -41,7 +42,8 @@ pub struct Router {
 
 #[derive(Debug, Clone)]
 pub struct Network {
-    pub cidr: IpNet,
+    /// At least one.
+    pub cidrs: Vec<IpNet>,
     pub domain: Option<DnsName>,
     pub control_planes_name: Option<DnsName>,
     pub dhcp_range: Option<AddressRange>,
@@ -59,9 +61,12 @@ pub enum SecretReference {
 pub struct Keepalived {
     pub virtual_router_id: VirtualRouterId,
     pub advert_int_seconds: u32,
+    /// `None`: whoever holds the address keeps it (`nopreempt`).
+    pub preempt_delay_seconds: Option<u32>,
     pub auth_pass: Option<At<SecretReference>>,
     pub transport: Transport,
     pub image: ImageReference,
+    pub http_client: HttpClient,
     pub install: InstallAs,
     pub health_check: HealthCheck,
 }
@@ -80,8 +85,24 @@ pub enum InstallAs {
     Quadlet,
 }
 
+/// What the health check asks the API server with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpClient {
+    Curl,
+    Wget,
+    None,
+}
+
+/// Where the health check runs: in keepalived's container, or on the host, which tells keepalived by a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunOn {
+    Container,
+    Host,
+}
+
 #[derive(Debug, Clone)]
 pub struct HealthCheck {
+    pub run_on: RunOn,
     pub interval_seconds: u32,
     pub timeout_seconds: u32,
     pub fall: u32,
@@ -124,7 +145,8 @@ pub struct Fcos {
 #[derive(Debug, Clone)]
 pub struct Host {
     pub name: HostName,
-    pub address: IpAddr,
+    /// At least one, at most one of each family; the first is the one that k3s uses.
+    pub addresses: Vec<IpAddr>,
     /// At least one; the first is the one it boots by.
     pub macs: Vec<MacAddr>,
     pub uuid: Option<MachineUuid>,
@@ -178,11 +200,33 @@ impl Inventory {
     }
 
     pub fn host_at(&self, address: IpAddr) -> Option<&Host> {
-        self.hosts.iter().find(|host| host.address == address)
+        self.hosts.iter().find(|host| host.addresses.contains(&address))
+    }
+}
+
+impl Vips {
+    /// The address that nodes join by and that kubeconfigs name.
+    pub fn primary(&self) -> IpAddr {
+        self.control_planes[0]
+    }
+}
+
+impl HealthCheck {
+    /// The check's own limit, before keepalived's: half a second is enough to start and end it.
+    pub fn limit_seconds(&self) -> f64 {
+        f64::from(self.timeout_seconds) - 0.5
     }
 }
 
 impl Host {
+    pub fn address(&self) -> IpAddr {
+        self.addresses[0]
+    }
+
+    pub fn address_like(&self, other: IpAddr) -> Option<IpAddr> {
+        self.addresses.iter().copied().find(|address| address.is_ipv4() == other.is_ipv4())
+    }
+
     pub fn is_control_plane(&self) -> bool {
         matches!(self.role, Role::ControlPlane { .. })
     }

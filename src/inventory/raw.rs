@@ -14,7 +14,7 @@ use crate::ids::{
     Priority, Serial, SshPublicKey, VirtualRouterId,
 };
 
-use super::model::{Arch, DiskFormat, InstallAs, Phase, SecretReference, Transport};
+use super::model::{Arch, DiskFormat, HttpClient, InstallAs, Phase, RunOn, SecretReference, Transport};
 
 #[derive(Debug, Default)]
 pub struct Inventory {
@@ -32,13 +32,13 @@ pub struct Inventory {
 
 #[derive(Debug, Default)]
 pub struct Vips {
-    pub control_planes: Option<At<IpAddr>>,
+    pub control_planes: Vec<At<IpAddr>>,
     pub workers: Option<At<IpAddr>>,
 }
 
 #[derive(Debug, Default)]
 pub struct Network {
-    pub cidr: Option<At<IpNet>>,
+    pub cidrs: Vec<At<IpNet>>,
     pub domain: Option<At<DnsName>>,
     pub control_planes_name: Option<At<DnsName>>,
     pub dhcp_range: Option<At<AddressRange>>,
@@ -47,11 +47,15 @@ pub struct Network {
 #[derive(Debug, Default)]
 pub struct Keepalived {
     pub virtual_router_id: Option<At<VirtualRouterId>>,
+    pub other_virtual_router_ids: Vec<At<VirtualRouterId>>,
     pub advert_int: Option<u32>,
+    pub preempt_delay: Option<u32>,
     pub auth_pass: Option<At<SecretReference>>,
     pub transport: Option<At<Transport>>,
     pub image: Option<At<ImageReference>>,
+    pub image_http_client: Option<At<HttpClient>>,
     pub install: Option<At<InstallAs>>,
+    pub run_on: Option<At<RunOn>>,
     pub interval: Option<u32>,
     pub timeout: Option<u32>,
     pub fall: Option<u32>,
@@ -124,7 +128,7 @@ pub struct Disk {
 #[derive(Debug)]
 pub struct Host {
     pub name: At<HostName>,
-    pub address: Option<At<IpAddr>>,
+    pub addresses: Vec<At<IpAddr>>,
     pub macs: Vec<At<MacAddr>>,
     pub uuid: Option<At<MachineUuid>>,
     pub serial: Option<At<Serial>>,
@@ -216,7 +220,7 @@ fn read_vips(item: &Item<'_>) -> Vips {
     let control_planes =
         fields.require("control_planes", "give the address of the API server that moves between servers");
     let vips = Vips {
-        control_planes: control_planes.and_then(|item| address(&item)),
+        control_planes: control_planes.map(|item| one_or_many(&item, address)).unwrap_or_default(),
         workers: fields.get("workers").and_then(|item| address(&item)),
     };
     fields.finish();
@@ -234,9 +238,13 @@ fn read_router(item: &Item<'_>) -> Option<At<BaseUrl>> {
 fn read_network(item: &Item<'_>) -> Network {
     let Some(mut fields) = Fields::of(item) else { return Network::default() };
     let network = Network {
-        cidr: fields
-            .require("cidr", "write the nodes' network, such as 192.168.26.0/24")
-            .and_then(|item| network_address(&item)),
+        cidrs: fields
+            .require(
+                "cidr",
+                "write the nodes' network, such as 192.168.26.0/24, or a list of an IPv4 and an IPv6 network",
+            )
+            .map(|item| one_or_many(&item, network_address))
+            .unwrap_or_default(),
         domain: fields.parse("domain"),
         control_planes_name: fields.parse("control_planes_name"),
         dhcp_range: fields.parse("dhcp_range"),
@@ -250,7 +258,15 @@ fn read_keepalived(item: &Item<'_>) -> Keepalived {
     let id = fields
         .require("virtual_router_id", "choose 1 to 255, one that no other VRRP group on this network uses");
     let mut keepalived = Keepalived {
-        virtual_router_id: id.and_then(|item| item.accept(VirtualRouterId::new(item.integer()?))),
+        virtual_router_id: id.and_then(|item| router_id(&item)),
+        other_virtual_router_ids: fields
+            .get("other_virtual_router_ids")
+            .map(|item| one_or_many(&item, router_id))
+            .unwrap_or_default(),
+        preempt_delay: fields.get("preempt_delay").and_then(|item| item.number(0, 1000, " seconds")),
+        image_http_client: fields.get("image_http_client").and_then(|item| {
+            item.choice(&[("curl", HttpClient::Curl), ("wget", HttpClient::Wget), ("none", HttpClient::None)])
+        }),
         advert_int: fields.get("advert_int").and_then(|item| item.number(1, 60, " seconds")),
         auth_pass: fields.get("auth_pass").and_then(|item| read_secret(&item)),
         transport: fields.get("transport").and_then(|item| {
@@ -263,8 +279,11 @@ fn read_keepalived(item: &Item<'_>) -> Keepalived {
         ..Keepalived::default()
     };
     if let Some(mut check) = fields.get("health_check").and_then(|item| Fields::of(&item)) {
+        keepalived.run_on = check
+            .get("run_on")
+            .and_then(|item| item.choice(&[("container", RunOn::Container), ("host", RunOn::Host)]));
         keepalived.interval = check.get("interval").and_then(|item| item.number(1, 60, " seconds"));
-        keepalived.timeout = check.get("timeout").and_then(|item| item.number(2, 60, " seconds"));
+        keepalived.timeout = check.get("timeout").and_then(|item| item.number(1, 60, " seconds"));
         keepalived.fall = check.get("fall").and_then(|item| item.number(1, 60, " failures in a row"));
         keepalived.rise = check.get("rise").and_then(|item| item.number(1, 60, " successes in a row"));
         check.finish();
@@ -379,23 +398,30 @@ fn read_host(name: &At<&str>, item: &Item<'_>) -> Option<Host> {
         }
     };
     let mut fields = Fields::of(item)?;
-    let address_item = fields.require("address", "give the node's fixed address");
+    let address_item =
+        fields.require("address", "give the node's fixed address, or a list with one of each family");
     let mac_item = fields.require("mac", "give the MAC address it boots by, or a list of them");
-    let address = address_item.and_then(|item| address(&item));
-    let macs = mac_item.map(|item| read_macs(&item)).unwrap_or_default();
+    let addresses = address_item.map(|item| one_or_many(&item, address)).unwrap_or_default();
+    let macs = mac_item.map(|item| one_or_many(&item, Item::parse)).unwrap_or_default();
     let uuid = fields.parse("uuid");
     let serial = fields.parse("serial");
     let priority = fields.get("priority").and_then(|item| item.accept(Priority::new(item.integer()?)));
     let groups = fields.get("groups").map(|item| read_group_names(&item)).unwrap_or_default();
     let settings = read_settings(&mut fields);
     fields.finish();
-    Some(Host { name: host_name?, address, macs, uuid, serial, priority, groups, settings })
+    Some(Host { name: host_name?, addresses, macs, uuid, serial, priority, groups, settings })
 }
 
-fn read_macs(item: &Item<'_>) -> Vec<At<MacAddr>> {
+/// A value, or a list of them where one may have several.
+fn one_or_many<'d, T>(item: &Item<'d>, read: impl Fn(&Item<'d>) -> Option<At<T>>) -> Vec<At<T>> {
     match &item.node.value {
-        crate::document::Value::List(_) => item.list_of().unwrap_or_default(),
-        _ => item.parse().into_iter().collect(),
+        crate::document::Value::List(nodes) => {
+            if nodes.is_empty() {
+                item.push(item.at(()).error("is empty").help("give at least one"));
+            }
+            item.list().unwrap_or_default().iter().filter_map(read).collect()
+        }
+        _ => read(item).into_iter().collect(),
     }
 }
 
@@ -427,6 +453,10 @@ fn read_secret(item: &Item<'_>) -> Option<At<SecretReference>> {
             None
         }
     }
+}
+
+fn router_id(item: &Item<'_>) -> Option<At<VirtualRouterId>> {
+    item.accept(VirtualRouterId::new(item.integer()?))
 }
 
 fn address(item: &Item<'_>) -> Option<At<IpAddr>> {

@@ -8,6 +8,7 @@ use crate::inventory::{Arch, DiskFormat, Host, InstallAs, Inventory, Phase, Role
 
 use super::Site;
 use super::k3s;
+use super::keepalived;
 
 /// The context of the whole site, made once; those of hosts and boots are laid over it.
 pub struct Contexts<'s> {
@@ -28,8 +29,8 @@ struct HostContext<'i> {
     role: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     priority: Option<u8>,
-    /// The other control planes' addresses, of the VIP's family.
-    peers: Vec<String>,
+    /// The VRRP instances of a control plane: one for each family of VIPs.
+    vrrp_instances: Vec<keepalived::Instance>,
     install_device: &'i str,
     arch: &'static str,
     labels: serde_json::Value,
@@ -51,19 +52,17 @@ impl<'s> Contexts<'s> {
         let inventory = &site.inventory;
         let network = &inventory.network;
         let keepalived = &inventory.keepalived;
-        let check = &keepalived.health_check;
-        let vip = inventory.vips.control_planes;
+        let vip = inventory.vips.primary();
         let asset = |path: &crate::catalogue::ArtifactPath| format!("{}/{path}", inventory.router.base_url);
         let hosts: Vec<Value> = inventory.hosts.iter().map(|host| host_context(inventory, host)).collect();
         let values = context! {
             base_url => inventory.router.base_url.as_str(),
             vips => context! {
                 control_planes => vip.to_string(),
-                control_planes_prefix => if vip.is_ipv4() { 32 } else { 128 },
                 workers => inventory.vips.workers.map(|vip| vip.to_string()),
             },
             network => context! {
-                cidr => network.cidr.to_string(),
+                cidr => network.cidrs.first().map(|cidr| cidr.to_string()),
                 domain => network.domain.as_ref().map(|domain| domain.as_str()),
                 control_planes_name => network.control_planes_name.as_ref().map(|name| name.as_str()),
             },
@@ -71,17 +70,11 @@ impl<'s> Contexts<'s> {
             keepalived => context! {
                 virtual_router_id => keepalived.virtual_router_id.to_string(),
                 advert_int => keepalived.advert_int_seconds,
-                // VRRPv3, which IPv6 needs, has no authentication (RFC 5798 §9): keepalived -t exits 5.
-                authentication => site.secrets.auth_pass.is_some() && vip.is_ipv4(),
+                preempt_delay => keepalived.preempt_delay_seconds,
                 transport => match keepalived.transport { Transport::Multicast => "multicast", Transport::Unicast => "unicast" },
                 image => keepalived.image.as_str(),
                 install => match keepalived.install { InstallAs::Service => "service", InstallAs::Quadlet => "quadlet" },
-                health_check => context! {
-                    interval => check.interval_seconds,
-                    timeout => check.timeout_seconds,
-                    fall => check.fall,
-                    rise => check.rise,
-                },
+                health_check => keepalived::health_check(keepalived),
             },
             k3s => context! {
                 version => inventory.k3s.version.to_string(),
@@ -124,15 +117,11 @@ impl<'s> Contexts<'s> {
 }
 
 fn host_context(inventory: &Inventory, host: &Host) -> Value {
-    let vip = inventory.vips.control_planes;
-    let peers = inventory
-        .control_planes()
-        .filter(|peer| peer.name != host.name && peer.address.is_ipv4() == vip.is_ipv4());
     let labels = host.labels.iter().map(|(key, value)| (key.to_string(), value.as_str().into()));
     Value::from(Serde(HostContext {
         name: host.name.as_str(),
         fqdn: host.fqdn(&inventory.network).map(|name| name.to_string()),
-        address: host.address.to_string(),
+        address: host.address().to_string(),
         mac: host.macs.first().map(|mac| mac.to_string()).unwrap_or_default(),
         macs: host.macs.iter().map(|mac| mac.to_string()).collect(),
         uuid: host.uuid.as_ref().map(|uuid| uuid.as_str()),
@@ -146,7 +135,7 @@ fn host_context(inventory: &Inventory, host: &Host) -> Value {
             Role::ControlPlane { priority } => Some(priority.get()),
             Role::Worker => None,
         },
-        peers: peers.map(|peer| peer.address.to_string()).collect(),
+        vrrp_instances: keepalived::instances(inventory, host),
         install_device: host.install_device.as_str(),
         arch: match host.arch {
             Arch::X86_64 => "x86_64",

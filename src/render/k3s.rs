@@ -17,7 +17,7 @@ pub fn config(inventory: &Inventory, boot: &Boot<'_>) -> Map<String, Value> {
     let mut config = Map::new();
     // The node's name is the host's, whether DHCP calls it lenovo1 or lenovo1.lab.internal.
     config.insert("node-name".into(), boot.host.name.as_str().into());
-    config.insert("node-ip".into(), boot.host.address.to_string().into());
+    config.insert("node-ip".into(), boot.host.address().to_string().into());
     if !boot.host.labels.is_empty() {
         let labels = boot.host.labels.iter().map(|(key, value)| format!("{key}={value}"));
         config.insert("node-label".into(), labels.collect::<Vec<_>>().into());
@@ -29,23 +29,19 @@ pub fn config(inventory: &Inventory, boot: &Boot<'_>) -> Map<String, Value> {
     };
     if boot.host.is_control_plane() {
         add_server_settings(inventory, &mut config);
-        for (key, value) in &k3s.extra_config {
-            add_extra(&mut config, key, value.clone());
-        }
+        add_extra(&k3s.extra_config, &mut config);
     }
     config
 }
 
-/// The user's API server arguments come after ours, not instead: without ours the health check would get 401 for ever.
-fn add_extra(config: &mut Map<String, Value>, key: &str, value: Value) {
-    const ARGUMENTS: &str = "kube-apiserver-arg";
-    match config.get_mut(ARGUMENTS) {
-        Some(Value::Array(ours)) if key.trim_end_matches('+') == ARGUMENTS => match value {
-            Value::Array(theirs) => ours.extend(theirs),
-            single => ours.push(single),
-        },
-        _ => {
-            config.insert(key.to_owned(), value);
+/// The user's own keys. What we have as a list is added to: without our `kube-apiserver-arg`, `/readyz` would answer 401
+/// and no node would ever be healthy. k3s takes `key` and `key+` for the same within one file.
+fn add_extra(extra: &Map<String, Value>, config: &mut Map<String, Value>) {
+    for (key, value) in extra {
+        match (config.get_mut(key.trim_end_matches('+')), value) {
+            (Some(Value::Array(ours)), Value::Array(theirs)) => ours.extend(theirs.iter().cloned()),
+            (Some(Value::Array(ours)), single) => ours.push(single.clone()),
+            _ => drop(config.insert(key.clone(), value.clone())),
         }
     }
 }
@@ -74,12 +70,12 @@ fn add_server_settings(inventory: &Inventory, config: &mut Map<String, Value>) {
 
 /// Every name and address by which a client may ask for the API, the same on every server.
 fn tls_san(inventory: &Inventory) -> Vec<String> {
-    let mut names = vec![inventory.vips.control_planes.to_string()];
+    let mut names = inventory.vips.control_planes.iter().map(|vip| vip.to_string()).collect::<Vec<_>>();
     names.extend(inventory.network.control_planes_name.as_ref().map(|name| name.to_string()));
     for host in inventory.control_planes() {
         names.push(host.name.to_string());
         names.extend(host.fqdn(&inventory.network).map(|name| name.to_string()));
-        names.push(host.address.to_string());
+        names.extend(host.addresses.iter().map(|address| address.to_string()));
     }
     names.extend(inventory.k3s.tls_san.iter().cloned());
     let mut seen = std::collections::BTreeSet::new();
@@ -89,7 +85,7 @@ fn tls_san(inventory: &Inventory) -> Vec<String> {
 
 /// Where a node joins: the VIP, which is some server that is up. Port 6443 is k3s' own.
 fn server_url(inventory: &Inventory) -> String {
-    match inventory.vips.control_planes {
+    match inventory.vips.primary() {
         std::net::IpAddr::V4(vip) => format!("https://{vip}:6443"),
         std::net::IpAddr::V6(vip) => format!("https://[{vip}]:6443"),
     }

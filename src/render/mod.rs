@@ -7,9 +7,11 @@ mod boots;
 mod context;
 mod declared;
 mod expand;
+mod failover_page;
 mod ignition;
 mod ipxe;
 mod k3s;
+mod keepalived;
 mod links;
 mod lint;
 mod templates;
@@ -54,6 +56,7 @@ pub fn render(site: &Site) -> Rendered {
         let installed = expand::render_declared(&mut kitchen, &compiled, &contexts, &declarations, &boots);
         ignition::render_ignition(&mut kitchen, &compiled, &contexts, &boots, &installed);
         ipxe::render_ipxe(&mut kitchen, &compiled, &contexts);
+        failover_page::render(&mut kitchen, &compiled, &contexts);
         lint::lint(&kitchen.catalogue, &installed, &mut kitchen.report);
         links::check(site, &kitchen.catalogue, &mut kitchen.report);
     }
@@ -98,7 +101,7 @@ impl Kitchen<'_> {
     /// Adds a file that every site has; if its path is taken, then by a declared one.
     fn add(&mut self, path: &str, artifact: Artifact) {
         if self.insert(path, artifact).is_err() {
-            let help = "choose another path for the entry in artifacts.yaml; to change this file, replace its template in ipxe/ or butane/";
+            let help = "choose another path for the entry in artifacts.yaml; to change this file, replace its template in butane/, ipxe/ or pages/";
             self.report.push_once(Finding::error(path, "is made by pxe-serve itself as well").help(help));
         }
     }

@@ -39,26 +39,59 @@ impl SecretsPolicy {
 
     /// `inventory` is the one served now. `addresses` are those that an older generation knew its audience by; they
     /// count only for a peer that is nobody else by now.
-    pub fn allows(
+    pub fn grant(
         self,
         ends: &Endpoints,
         audience: &Audience,
         addresses: &BTreeSet<IpAddr>,
         inventory: Option<&Inventory>,
-    ) -> bool {
-        if ends.peer.is_loopback() {
-            return true;
-        }
-        let own_machine = ends.peer == ends.local;
-        let own_host = || match inventory.and_then(|inventory| inventory.host_at(ends.peer)) {
+    ) -> Option<Grant> {
+        let known = inventory.and_then(|inventory| inventory.host_at(ends.peer));
+        let is_own_host = match known {
             Some(host) => audience.includes(&host.name),
             None => addresses.contains(&ends.peer),
         };
-        let lan = || inventory.is_some_and(|inventory| inventory.network.cidr.contains(&ends.peer));
+        let is_this_machine = ends.peer.is_loopback() || ends.peer == ends.local;
+        let is_lan = || {
+            inventory
+                .is_some_and(|inventory| inventory.network.cidrs.iter().any(|cidr| cidr.contains(&ends.peer)))
+        };
         match self {
-            SecretsPolicy::Loopback => false,
-            SecretsPolicy::OwnHost => own_machine || own_host(),
-            SecretsPolicy::Lan => own_machine || own_host() || lan(),
+            SecretsPolicy::Loopback => ends.peer.is_loopback().then_some(Grant::ByPlace),
+            _ if is_own_host => Some(Grant::OwnHost),
+            _ if is_this_machine => Some(Grant::ByPlace),
+            SecretsPolicy::Lan if is_lan() => Some(Grant::ByPlace),
+            _ => None,
         }
     }
+}
+
+/// Why a peer may fetch a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grant {
+    /// It is for this very host.
+    OwnHost,
+    /// The peer sits where people sit, with browsers; see [`is_name_of_ours`].
+    ByPlace,
+}
+
+/// Whether the name that a request was made to can be meant for us. A page on `evil.example` can have its name point
+/// here (DNS rebinding) and then read, through the browser of somebody who may fetch secrets, what its scripts ask
+/// for. Such a request names the page's host; an address, a name without a dot or one of the inventory's cannot be it.
+pub fn is_name_of_ours(host: &str, inventory: Option<&Inventory>) -> bool {
+    let (name, _port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, port),
+        _ => (host, ""),
+    };
+    let is_address = name.parse::<IpAddr>().is_ok() || name.starts_with('[');
+    if is_address || !name.contains('.') {
+        return true;
+    }
+    inventory.is_some_and(|inventory| {
+        let name = name.to_ascii_lowercase();
+        let base_url = inventory.router.base_url.as_str();
+        let base_host = base_url.trim_start_matches("http://").split(':').next();
+        let domain = inventory.network.domain.as_ref();
+        base_host == Some(&name) || domain.is_some_and(|domain| name.ends_with(&format!(".{domain}")))
+    })
 }

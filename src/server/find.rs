@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::catalogue::{Artifact, ArtifactPath, Audience, Sensitivity, Sha256};
 
+use super::access::{Grant, is_name_of_ours};
 use super::listing::Folder;
 use super::negotiate;
 use super::refusal::Refusal;
@@ -114,11 +115,17 @@ impl Lookup<'_> {
         audience: &Audience,
         addresses: &BTreeSet<IpAddr>,
     ) -> Result<(), Refusal> {
+        if sensitivity == Sensitivity::Public {
+            return Ok(());
+        }
         let inventory = self.status.served.as_ref().map(|served| &served.generation.inventory);
         let (secrets, ends) = (self.state.secrets, &self.target.ends);
-        match sensitivity == Sensitivity::Public || secrets.allows(ends, audience, addresses, inventory) {
-            true => Ok(()),
-            false => Err(Refusal::Secret { path: path.clone(), client: ends.peer, secrets }),
+        match (secrets.grant(ends, audience, addresses, inventory), &self.target.host) {
+            (Some(Grant::ByPlace), Some(host)) if !is_name_of_ours(host, inventory) => {
+                Err(Refusal::ForeignName { path: path.clone(), host: host.clone() })
+            }
+            (Some(_), _) => Ok(()),
+            (None, _) => Err(Refusal::Secret { path: path.clone(), client: ends.peer, secrets }),
         }
     }
 

@@ -8,7 +8,8 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::Level;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::fmt::MakeWriter;
 
 use super::answer::Answered;
 use super::connection::Endpoints;
@@ -32,13 +33,21 @@ const SHORT_DIGEST: usize = 12;
 
 /// Sets the process's log; a second call changes nothing.
 pub fn init(format: LogFormat) {
-    let to_stderr =
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_max_level(Level::INFO);
-    // An error means that there is a log already, as under test.
-    let _ = match format {
-        LogFormat::Text => to_stderr.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => to_stderr.json().flatten_event(true).try_init(),
-    };
+    let colour = std::io::stderr().is_terminal();
+    // An error means that there is a log already.
+    let _ = tracing::subscriber::set_global_default(lines(format, colour, std::io::stderr));
+}
+
+/// One line an event, to `writer`.
+pub fn lines<W>(format: LogFormat, colour: bool, writer: W) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt().with_writer(writer).with_target(false).with_max_level(Level::INFO);
+    match format {
+        LogFormat::Text => Box::new(lines.with_ansi(colour).finish()),
+        LogFormat::Json => Box::new(lines.json().flatten_event(true).finish()),
+    }
 }
 
 pub fn short(digest: impl std::fmt::Display) -> String {

@@ -25,6 +25,10 @@ pub enum Refusal {
     BadDigest,
     #[error("/{path} carries a secret and {client} may not have it: {}", secrets.rule())]
     Secret { path: ArtifactPath, client: IpAddr, secrets: SecretsPolicy },
+    #[error(
+        "/{path} carries a secret, and {host:?} is no name of this server's (DNS rebinding?); ask by its address or by the name in base_url"
+    )]
+    ForeignName { path: ArtifactPath, host: String },
     #[error("there is nothing at /{0}; / lists what there is")]
     Unknown(ArtifactPath),
     #[error("/{path} with sha256 {wanted} is not kept any more; it is now {current}")]
@@ -41,7 +45,7 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Refusal::BadPath(_) | Refusal::NotText | Refusal::BadDigest => StatusCode::BAD_REQUEST,
-            Refusal::Secret { .. } => StatusCode::FORBIDDEN,
+            Refusal::Secret { .. } | Refusal::ForeignName { .. } => StatusCode::FORBIDDEN,
             Refusal::Unknown(_) | Refusal::Superseded { .. } => StatusCode::NOT_FOUND,
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::NotReady(_) | Refusal::Ours(_) => StatusCode::SERVICE_UNAVAILABLE,

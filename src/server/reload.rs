@@ -43,7 +43,7 @@ impl Reloader {
         task.await.ok().flatten()
     }
 
-    fn reload_blocking(&self, trigger: Trigger) -> Option<BTreeSet<PathBuf>> {
+    pub fn reload_blocking(&self, trigger: Trigger) -> Option<BTreeSet<PathBuf>> {
         match std::panic::catch_unwind(AssertUnwindSafe(|| (self.load)())) {
             Ok(Loaded { generation, report, inputs }) => {
                 match generation {
@@ -95,12 +95,13 @@ impl Reloader {
         match &before.served {
             Some(served) => tracing::error!(
                 still_serving = short(served.id),
-                "the edit is not served: {}\n{}",
-                failure.reason,
-                failure.report
+                "the edit is not served: {}",
+                failure.reason
             ),
-            None => tracing::error!("nothing to serve: {}\n{}", failure.reason, failure.report),
+            None => tracing::error!("nothing to serve: {}", failure.reason),
         }
+        // Of its own, so that it stays readable: every finding with its line and a caret.
+        tracing::error!("all findings:\n{}", failure.report);
         self.state.set_status(Status { served: before.served.clone(), failure: Some(Arc::new(failure)) });
     }
 }

@@ -54,3 +54,26 @@ async fn readyz(State(state): Shared) -> Response {
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     Refusal::Ours("a bug in pxe-serve kept it from answering; its log says more").into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn broken() -> Response {
+        panic!("k3s-keep")
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_handler_is_our_failure_and_says_nothing_about_itself() {
+        use tower::ServiceExt as _;
+        let routes: Router = Router::new().route("/", get(broken));
+        let routes = routes.layer(CatchPanicLayer::custom(panicked));
+        let response = routes.oneshot(axum::extract::Request::new(axum::body::Body::empty())).await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["retry-after"]),
+            (503, &"5".parse().unwrap())
+        );
+        let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("k3s-keep"));
+    }
+}

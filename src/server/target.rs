@@ -5,7 +5,7 @@
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, header};
 use percent_encoding::percent_decode_str;
 
 use crate::catalogue::{ArtifactPath, Sha256};
@@ -21,6 +21,8 @@ pub struct Target {
     pub method: Method,
     pub headers: HeaderMap,
     pub ends: Endpoints,
+    /// The name it was made to; HTTP/1.0 has none.
+    pub host: Option<String>,
 }
 
 /// Where a path points by its form alone.
@@ -48,7 +50,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Target {
         let pinned = pin.sha256.map(|hex| hex.parse()).transpose().map_err(|()| Refusal::BadDigest)?;
         let ends = parts.extensions.get::<Endpoints>().copied();
         let ends = ends.ok_or(Refusal::Ours("a connection without addresses"))?;
-        Ok(Target { place, pinned, method: parts.method.clone(), headers: parts.headers.clone(), ends })
+        let header = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+        let host = parts.uri.host().or(header).map(str::to_owned);
+        Ok(Target { place, pinned, method: parts.method.clone(), headers: parts.headers.clone(), ends, host })
     }
 }
 

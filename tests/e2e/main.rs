@@ -1,5 +1,14 @@
 //! The real programs against the real binary. A program that is missing is skipped aloud, and is a failure when
 //! `PXE_SERVE_E2E=required`, as `./check` and CI set it.
+#![allow(clippy::disallowed_methods, reason = "tests write files, run programs and wait for them")]
+
+mod ignition;
+mod keepalived;
+mod scripts;
+mod server;
+mod site;
+mod static_server;
+mod tools;
 
 #[test]
 fn the_program_starts_and_says_its_version() {

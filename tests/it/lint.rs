@@ -16,8 +16,14 @@ fn the_shipped_templates_fall_into_no_trap() {
     Site::new().clean();
     Site::new().inventory("virtual_router_id: 26", "virtual_router_id: 26, install: quadlet").clean();
     Site::new().inventory("virtual_router_id: 26", "virtual_router_id: 26, transport: unicast").clean();
+    on_host().clean();
     Site::new().inventory(", auth_pass: {file: password}", "").clean();
     Site::new().inventory("v1.32.5", "v1.29.0").clean();
+}
+
+/// With the check on the host, which keepalived follows by a file.
+fn on_host() -> Site {
+    Site::new().inventory("virtual_router_id: 26", "virtual_router_id: 26, health_check: {run_on: host}")
 }
 
 /// A change of a shipped template, what is then found, and where.
@@ -155,6 +161,12 @@ fn a_users_template_that_falls_into_a_trap_is_told_so_once() {
 }
 
 #[test]
+fn a_tracked_file_has_no_weight_either() {
+    let site = on_host().changed("configs/keepalived.conf.j2", "    weight 0\n", "    weight -5\n");
+    site.error(&["a weight together with nopreempt never fails over"]);
+}
+
+#[test]
 fn a_finding_names_the_file_and_the_line_but_draws_no_secret() {
     let found =
         Site::new().changed("configs/keepalived.conf.j2", "state BACKUP\n", "state MASTER\n").warning(&[]);
@@ -180,8 +192,8 @@ fn what_is_right_is_left_alone() {
         // A load balancer's weight is another thing.
         (
             conf,
-            "vrrp_instance VI_1 {",
-            "virtual_server 10.0.0.1 80 {\n    real_server 10.0.0.2 80 {\n        weight 1\n    }\n}\n\nvrrp_instance VI_1 {",
+            "vrrp_instance {{ instance.name }} {",
+            "virtual_server 10.0.0.1 80 {\n    real_server 10.0.0.2 80 {\n        weight 1\n    }\n}\n\nvrrp_instance {{ instance.name }} {",
         ),
         (conf, "    nopreempt  #", "    nopreempt ! state MASTER, weight 5 #"),
         ("configs/keepalived.service.j2", "--sdnotify=conmon", "--sdnotify conmon"),

@@ -3,8 +3,10 @@
 
 mod architecture;
 mod bundle;
+mod butane;
 mod canary;
 mod cli;
+mod docs;
 mod inventory;
 mod laws;
 mod lint;

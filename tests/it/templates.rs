@@ -115,7 +115,7 @@ fn paths_that_are_taken_reserved_or_none_are_refused_where_they_are_written() {
         assert!(refused(path, said).contains(at_the_entry), "{path}");
     }
     let own = "pxe/boot.ipxe: is made by pxe-serve itself as well";
-    assert!(refused("pxe/boot.ipxe", own).contains("replace its template in ipxe/"));
+    assert!(refused("pxe/boot.ipxe", own).contains("replace its template in butane/"));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn what_a_host_does_not_have_is_an_error_and_not_the_word_none() {
     let site = site.artifacts(&["path: \"pxe/configs/{host}\", template: mine.j2"]);
     site.error(&["there is no value to write here", "--> templates/mine.j2:1:"]);
     let catalogue = Site::new()
-        .artifact("pxe/configs/x", "{% if network.domain %}{{ network.domain }}{% else %}no{% endif %} {{ keepalived.authentication }}\n")
+        .artifact("pxe/configs/x", "{% if network.domain %}{{ network.domain }}{% else %}no{% endif %} {{ k3s.authentication_config }}\n")
         .clean();
     assert_eq!(text(&catalogue, "pxe/configs/x"), "no true\n");
 }

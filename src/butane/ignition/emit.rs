@@ -58,13 +58,11 @@ impl Writer {
         }
     }
 
-    /// Whether a record would be printed as `{}`.
+    /// Go's zero value: nothing in it was given, whatever would be printed for what is missing.
     fn is_bare(&self, record: &Record) -> bool {
-        let mut fields = record.shape.fields.iter().enumerate();
-        !fields.any(|(index, field)| {
-            let value = record.slot(index).map_or(&Value::Null, |node| &node.value);
-            field.side != Side::Butane && self.is_printed(field, value)
-        })
+        !record
+            .fields()
+            .any(|(field, node)| field.side != Side::Butane && self.is_printed(field, &node.value))
     }
 
     fn value(&mut self, field: &Field, value: &Value) {

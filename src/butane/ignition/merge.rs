@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::butane::findings::Findings;
 use crate::butane::record::{Node, Record, Value};
-use crate::butane::schema::{Field, Presence};
+use crate::butane::schema::{Field, Presence, Side};
 
 pub fn merge(mut parent: Record, mut child: Record) -> Record {
     drop_other_kinds(&mut parent, &child);
@@ -24,26 +25,24 @@ pub fn merge(mut parent: Record, mut child: Record) -> Record {
 }
 
 fn merge_field(field: &Field, parent: Node, child: Node) -> Node {
-    let origin = child.origin;
+    let is_unset = match child.value {
+        Value::Null => true,
+        Value::Int(0) => field.presence == Presence::NotZero,
+        _ => false,
+    };
+    if is_unset {
+        return parent;
+    }
     let value = match (parent.value, child.value) {
-        (parent, Value::Null) => return Node { origin: parent_origin(&parent, origin), value: parent },
         (Value::Record(parent), Value::Record(child)) => Value::Record(merge(parent, child)),
         (Value::List(mut parent), Value::List(child)) if field.free => {
             parent.extend(child);
             Value::List(parent)
         }
         (Value::List(parent), Value::List(child)) => Value::List(merge_lists(parent, child)),
-        (parent, Value::Int(0)) if field.presence == Presence::NotZero => parent,
         (_, child) => child,
     };
-    Node { origin, value }
-}
-
-fn parent_origin(parent: &Value, fallback: crate::butane::yaml::NodeId) -> crate::butane::yaml::NodeId {
-    match parent {
-        Value::Record(record) => record.origin,
-        _ => fallback,
-    }
+    Node { origin: child.origin, value }
 }
 
 fn merge_lists(parent: Vec<Node>, child: Vec<Node>) -> Vec<Node> {
@@ -92,6 +91,38 @@ fn drop_other_kinds(parent: &mut Record, child: &Record) {
             .collect();
         if !others.is_empty() && parent.has(list) {
             parent.list_mut(list).retain(|node| node.key().is_none_or(|key| !others.contains(&key)));
+        }
+    }
+}
+
+/// Says where `over` sets a field to something else than `under` does. Of two configs that are equals, neither is to win
+/// silently.
+pub fn contradictions(under: &Record, over: &Record, findings: &mut Findings<'_>) {
+    for (field, over) in over.fields().filter(|(field, _)| field.side != Side::Butane) {
+        let Some(under) = under.get(field.yaml) else { continue };
+        match (&under.value, &over.value) {
+            (Value::Record(under), Value::Record(over)) => contradictions(under, over, findings),
+            (Value::List(_), Value::List(_)) if field.free => {}
+            (Value::List(under), Value::List(over)) => list_contradictions(under, over, findings),
+            // Follows from the source, which is told already.
+            _ if field.yaml == "compression" => {}
+            (was, is) if was.is_same_scalar(is) => {}
+            _ => {
+                let place = findings.place_name(under.origin);
+                findings.error(over.origin, format!("another value is set at {place}"));
+            }
+        }
+    }
+}
+
+fn list_contradictions(under: &[Node], over: &[Node], findings: &mut Findings<'_>) {
+    let by_key: BTreeMap<String, &Record> =
+        under.iter().filter_map(|node| Some((node.key()?, node.record()?))).collect();
+    for node in over {
+        if let (Some(key), Some(over)) = (node.key(), node.record())
+            && let Some(under) = by_key.get(&key)
+        {
+            contradictions(under, over, findings);
         }
     }
 }

@@ -56,7 +56,7 @@ pub fn generate(boot_device: &Record) -> Record {
 }
 
 /// A threshold alone asks for nothing.
-fn is_encrypted(luks: &Record) -> bool {
+pub fn is_encrypted(luks: &Record) -> bool {
     let cex = luks.record("cex").is_some_and(|cex| cex.is_true("enabled"));
     luks.is_true("tpm2") || !luks.list("tang").is_empty() || cex
 }

@@ -3,11 +3,11 @@
 //! Order matters, as each step merges what it generates under what is there already: contents, mount units, trees,
 //! the boot device, GRUB. Refuses nothing but local files it cannot read.
 
-mod boot_device;
+pub mod boot_device;
 mod grub;
-mod mount;
+pub mod mount;
 mod quadlet;
-pub mod resource;
+mod resource;
 mod tree;
 
 use super::findings::Findings;
@@ -17,13 +17,11 @@ use super::record::{Node, Record, Value};
 use super::schema::Kind;
 use super::spec::Spec;
 use super::yaml::NodeId;
-use resource::Encoder;
 
 pub struct Translator<'t, 'a> {
     spec: &'static Spec,
     files: &'t dyn LocalFiles,
     findings: &'t mut Findings<'a>,
-    encoder: Encoder,
 }
 
 pub fn translate(
@@ -32,20 +30,14 @@ pub fn translate(
     files: &dyn LocalFiles,
     findings: &mut Findings<'_>,
 ) -> Record {
-    let mut translator = Translator { spec, files, findings, encoder: Encoder::default() };
+    let mut translator = Translator { spec, files, findings };
     translator.contents(&mut config);
-    let mount_units = mount::units(&config);
-    if let Some(mut systemd) = take_record(&mut config, "systemd") {
-        let quadlets = systemd.take("quadlets");
-        config.set("systemd", systemd.origin, systemd);
-        if let Some(Value::List(quadlets)) = quadlets.map(|node| node.value) {
-            config = merge(translator.quadlets(&config, &quadlets), config);
-        }
-    }
+    let mount_units = mount::units(&config, spec.minor);
     if let Some(units) = mount_units {
         config = merge(units, config);
     }
     translator.trees(&mut config);
+    translator.quadlets(&mut config);
     if let Some(boot_device) = take_record(&mut config, "boot_device") {
         config = merge(boot_device::generate(&boot_device), config);
     }
@@ -98,7 +90,7 @@ impl Translator<'_, '_> {
             return;
         }
         let compressed_by_user = record.filled("compression").is_some();
-        let encoded = self.encoder.encode(contents, !compressed_by_user);
+        let encoded = resource::encode(contents, !compressed_by_user);
         record.set("source", origin, encoded.url);
         if !compressed_by_user {
             // Written even when empty, so that merging over a compressed parent does not inherit its value.
@@ -123,7 +115,7 @@ impl Translator<'_, '_> {
             let Some(contents) = self.read(&name, path.origin) else { continue };
             let contents = String::from_utf8_lossy(&contents);
             let keys = contents.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-            let keys = keys.filter(|key| !key.is_empty()).map(|key| Node::new(path.origin, key));
+            let keys = keys.filter(|key| !key.trim().is_empty()).map(|key| Node::new(path.origin, key));
             user.list_mut("ssh_authorized_keys").extend(keys);
         }
     }

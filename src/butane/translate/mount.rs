@@ -3,13 +3,16 @@
 use std::fmt::Write;
 
 use crate::butane::record::{Node, Record};
-use crate::butane::schema::{CONFIG, SYSTEMD, UNIT};
+use crate::butane::schema::{CONFIG, Minor, SYSTEMD, UNIT};
+
+/// Before, a swap area was mounted like any filesystem, and needed a path.
+pub const SWAP_UNITS_SINCE: Minor = 3;
 
 /// A config of nothing but the units, to be merged under the user's; `None` if no filesystem wants one.
-pub fn units(config: &Record) -> Option<Record> {
+pub fn units(config: &Record, minor: Minor) -> Option<Record> {
     let storage = config.record("storage")?;
     let wanted = storage.records("filesystems").filter(|filesystem| filesystem.is_true("with_mount_unit"));
-    let units: Vec<Node> = wanted.map(|filesystem| unit(filesystem, storage).into()).collect();
+    let units: Vec<Node> = wanted.map(|filesystem| unit(filesystem, storage, minor).into()).collect();
     if units.is_empty() {
         return None;
     }
@@ -17,9 +20,9 @@ pub fn units(config: &Record) -> Option<Record> {
     Some(Record::new(&CONFIG, config.origin).with("systemd", systemd))
 }
 
-fn unit(filesystem: &Record, storage: &Record) -> Record {
+fn unit(filesystem: &Record, storage: &Record, minor: Minor) -> Record {
     let device = filesystem.text_or_empty("device");
-    let (name, contents) = if filesystem.text("format") == Some("swap") {
+    let (name, contents) = if minor >= SWAP_UNITS_SINCE && filesystem.text("format") == Some("swap") {
         (format!("{}.swap", escape_path(device)), swap_unit(filesystem, device))
     } else {
         let path = filesystem.text_or_empty("path");
@@ -69,7 +72,7 @@ fn needs_network(device: &str, storage: &Record) -> bool {
 
 /// systemd's path escaping (systemd.unit(5), "String escaping for inclusion in unit names").
 pub fn escape_path(path: &str) -> String {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     if parts.is_empty() {
         return "-".to_owned();
     }
@@ -80,7 +83,7 @@ pub fn escape_path(path: &str) -> String {
             b'.' if at == 0 => escaped.push_str("\\x2e"),
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b':' | b'_' | b'.' => escaped.push(char::from(byte)),
             _ => {
-                let _ = write!(escaped, "\\x{byte:02x}");
+                let _ = write!(escaped, "\\x{byte:x}");
             }
         }
     }

@@ -11,23 +11,47 @@ use crate::butane::yaml::NodeId;
 const NODE_EXISTS: &str = "matching filesystem node has existing contents or different type";
 
 /// Whoever checked the tree out decides the other bits, so only `x` of a file means anything.
-const FILE_MODE: i64 = 0o644;
+pub const FILE_MODE: i64 = 0o644;
 const EXECUTABLE_MODE: i64 = 0o755;
 const DIRECTORY_MODE: i64 = 0o755;
 
-/// The nodes of the config by path: in which list, and where in it.
-type Nodes = BTreeMap<String, (&'static str, usize)>;
+/// The files, directories and links of a config by path: in which list, and where in it.
+pub struct Nodes(BTreeMap<String, (&'static str, usize)>);
 
-impl Translator<'_, '_> {
-    pub(super) fn trees(&mut self, config: &mut Record) {
-        let Some(storage) = config.record_mut("storage") else { return };
-        let Some(Node { value: Value::List(trees), .. }) = storage.take("trees") else { return };
-        let mut nodes = Nodes::new();
+impl Nodes {
+    pub fn of(storage: &Record) -> Self {
+        let mut nodes = BTreeMap::new();
         for list in ["directories", "files", "links"] {
             for (index, node) in storage.records(list).enumerate() {
                 nodes.insert(node.text_or_empty("path").to_owned(), (list, index));
             }
         }
+        Nodes(nodes)
+    }
+
+    /// Adds a node to the config, where there may be none at that path.
+    pub fn add<'s>(
+        &mut self,
+        storage: &'s mut Record,
+        (list, shape): (&'static str, &'static Shape),
+        path: &str,
+        origin: NodeId,
+    ) -> Result<&'s mut Record, &'static str> {
+        if self.0.contains_key(path) {
+            return Err(NODE_EXISTS);
+        }
+        let items = storage.list_mut(list);
+        self.0.insert(path.to_owned(), (list, items.len()));
+        items.push(Record::new(shape, origin).with("path", path).into());
+        items.last_mut().and_then(Node::record_mut).ok_or(NODE_EXISTS)
+    }
+}
+
+impl Translator<'_, '_> {
+    pub(super) fn trees(&mut self, config: &mut Record) {
+        let Some(storage) = config.record_mut("storage") else { return };
+        let Some(Node { value: Value::List(trees), .. }) = storage.take("trees") else { return };
+        let mut nodes = Nodes::of(storage);
         for tree in trees.iter().filter_map(Node::record) {
             self.tree(tree, storage, &mut nodes);
         }
@@ -85,7 +109,7 @@ impl Translator<'_, '_> {
 
 /// Directories appear by themselves below files; they are named only to give them an owner or a mode.
 fn directory(tree: &Record, storage: &mut Record, nodes: &mut Nodes, path: &str) -> Result<(), &'static str> {
-    match nodes.get(path) {
+    match nodes.0.get(path) {
         Some(("directories", _)) => return Ok(()),
         Some(_) => return Err(NODE_EXISTS),
         None => {}
@@ -121,23 +145,21 @@ fn place<'s>(
     (list, shape): (&'static str, &'static Shape),
     path: &str,
 ) -> Result<&'s mut Record, &'static str> {
-    let index = match nodes.get(path) {
-        Some((listed, index)) if *listed == list => *index,
-        Some(_) => return Err(NODE_EXISTS),
+    match nodes.0.get(path) {
+        Some((listed, index)) if *listed == list => {
+            storage.list_mut(list).get_mut(*index).and_then(Node::record_mut).ok_or(NODE_EXISTS)
+        }
+        Some(_) => Err(NODE_EXISTS),
         None => {
-            let mut node = Record::new(shape, tree.origin).with("path", path);
+            let node = nodes.add(storage, (list, shape), path, tree.origin)?;
             for owner in ["group", "user"] {
                 if let Some(given) = tree.get(owner) {
                     node.set(owner, tree.origin, in_place_of(given, tree.origin));
                 }
             }
-            let items = storage.list_mut(list);
-            items.push(node.into());
-            nodes.insert(path.to_owned(), (list, items.len() - 1));
-            items.len() - 1
+            Ok(node)
         }
-    };
-    storage.list_mut(list).get_mut(index).and_then(Node::record_mut).ok_or(NODE_EXISTS)
+    }
 }
 
 /// A copy of a value of the tree that points at the tree.

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use super::unit::UnitText;
 use super::{url, walk};
 use crate::butane::findings::Findings;
 use crate::butane::record::{Node, Record, Value};
@@ -72,16 +71,12 @@ impl Checker<'_, '_> {
             Kind::Tls => self.sources_required(record, "certificate_authorities"),
             Kind::Proxy => self.proxy(record),
             Kind::Reference | Kind::Contents => self.resource(record),
-            Kind::Header if record.filled("name").is_none() => {
-                self.findings.field_error(record, "name", "HTTP header name can't be empty");
-            }
+            Kind::Header => self.header(record),
             Kind::Storage => self.storage(record),
             Kind::Directory => self.node(record, true),
             Kind::File => self.file(record),
             Kind::Link => self.link(record),
-            Kind::Owner if record.has("id") && record.filled("name").is_some() => {
-                self.findings.error(record.origin, "cannot set both id and name");
-            }
+            Kind::Owner => self.owner(record),
             Kind::Disk => self.disk(record),
             Kind::Partition => self.partition(record),
             Kind::Filesystem => self.filesystem(record),
@@ -90,6 +85,7 @@ impl Checker<'_, '_> {
             Kind::Custom => self.custom(record),
             Kind::Tang => self.tang(record),
             Kind::Raid => self.raid(record),
+            Kind::Systemd => self.instances(record),
             Kind::Unit => self.unit(record),
             Kind::Dropin => self.dropin(record),
             _ => {}
@@ -116,22 +112,25 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// From 3.1 on, an entry without a source is an error of the entry, and a bad source counts twice.
+    /// From 3.1 on, an entry without a source is an error of the entry, and a bad source counts twice. In 3.0 a certificate
+    /// authority's source was no option and so was always looked at.
     fn sources_required(&mut self, record: &Record, list: &str) {
-        for reference in record.records(list).filter(|_| self.minor > 0) {
-            let problem = match reference.filled("source") {
-                None => Err("source is required"),
-                Some(source) => url::check(source, self.minor),
-            };
-            if let Err(problem) = problem {
-                self.findings.error(reference.origin, problem);
+        for reference in record.records(list) {
+            let source = reference.filled("source");
+            match source.map(|source| url::check(source, self.minor)) {
+                None if self.minor > 0 => self.findings.error(reference.origin, "source is required"),
+                None if record.shape.kind == Kind::Tls => {
+                    self.findings.field_error(reference, "source", url::INVALID_SCHEME);
+                }
+                Some(Err(problem)) if self.minor > 0 => self.findings.error(reference.origin, problem),
+                _ => {}
             }
         }
     }
 
     fn proxy(&mut self, proxy: &Record) {
         for field in ["http_proxy", "https_proxy"] {
-            let Some(address) = proxy.filled(field) else { continue };
+            let Some(address) = proxy.text(field) else { continue };
             match url::scheme(address).as_deref() {
                 Ok("https") => {}
                 Ok("http") if field == "http_proxy" => {}
@@ -152,17 +151,18 @@ impl Checker<'_, '_> {
         if let Some(verification) = resource.record("verification")
             && let Some(hash) = verification.text("hash")
         {
-            if !resource.has("source") {
+            // In 3.0, references had this check only by way of requiring the source.
+            let may_lack_source = self.minor == 0 && resource.shape.kind == Kind::Reference;
+            if !resource.has("source") && !may_lack_source {
                 let message = "source must be specified if verification is specified";
                 self.findings.field_error(verification, "hash", message);
-            } else if let Some(problem) = hash_problem(hash, self.minor) {
+            }
+            if let Some(problem) = hash_problem(hash, self.minor) {
                 self.findings.field_error(verification, "hash", problem);
             }
         }
-        let source = resource.text("source").unwrap_or("");
-        // In 3.0 the source of a certificate authority was no option, and empty was no URL.
-        let required = self.minor == 0 && resource.shape.kind == Kind::Reference && resource.has("source");
-        if (!source.is_empty() || required)
+        let source = resource.text_or_empty("source");
+        if !source.is_empty()
             && let Err(problem) = url::check(source, self.minor)
         {
             self.findings.field_error(resource, "source", problem);
@@ -180,47 +180,19 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn unit(&mut self, unit: &Record) {
-        /// systemd.unit(5), and `snapshot`, which systemd dropped.
-        const EXTENSIONS: [&str; 12] = [
-            "service",
-            "socket",
-            "device",
-            "mount",
-            "automount",
-            "swap",
-            "target",
-            "path",
-            "timer",
-            "snapshot",
-            "slice",
-            "scope",
-        ];
-        let name = unit.text_or_empty("name");
-        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-        if !EXTENSIONS.contains(&extension) {
-            self.findings.field_error(unit, "name", "invalid systemd unit extension");
+    fn header(&mut self, header: &Record) {
+        if header.filled("name").is_none() {
+            self.findings.field_error(header, "name", "HTTP header name can't be empty");
         }
-        let Some(contents) = unit.filled("contents") else { return };
-        match UnitText::read(contents) {
-            Err(problem) => {
-                self.findings.field_error(unit, "contents", format!("invalid unit content: {problem}"));
-            }
-            Ok(text) if unit.is_true("enabled") && !text.has_install => {
-                let message =
-                    format!("unit \"{name}\" is enabled, but has no install section so enable does nothing");
-                self.findings.field_warning(unit, "contents", message);
-            }
-            Ok(_) => {}
+        // No value removes a header of Ignition's own; an empty one is neither.
+        if header.text("value") == Some("") {
+            self.findings.field_error(header, "value", "unable to parse HTTP header");
         }
     }
 
-    fn dropin(&mut self, dropin: &Record) {
-        if !dropin.text_or_empty("name").ends_with(".conf") {
-            self.findings.field_error(dropin, "name", "invalid systemd drop-in extension");
-        }
-        if let Some(Err(problem)) = dropin.filled("contents").map(UnitText::read) {
-            self.findings.field_error(dropin, "contents", format!("invalid unit content: {problem}"));
+    fn owner(&mut self, owner: &Record) {
+        if owner.has("id") && owner.filled("name").is_some() {
+            self.findings.error(owner.origin, "cannot set both id and name");
         }
     }
 }

@@ -7,6 +7,8 @@ use crate::butane::ignition::read;
 use crate::butane::record::Record;
 use crate::butane::schema::{Gate, Kind};
 use crate::butane::spec::Spec;
+use crate::butane::translate::boot_device::is_encrypted;
+use crate::butane::translate::mount::SWAP_UNITS_SINCE;
 use crate::butane::yaml::NodeId;
 use crate::report::Severity;
 
@@ -26,7 +28,7 @@ const QUADLET_EXTENSIONS: [&str; 8] =
 pub fn check(config: &Record, spec: &Spec, findings: &mut Findings<'_>) {
     walk(config, &mut |record| match record.shape.kind {
         Kind::Config if spec.knows_boot_disk() && spec.minor >= 5 => {
-            partitions_reused_by_label(record, findings);
+            partitions_reused_by_label(record, findings)
         }
         Kind::Reference | Kind::Contents => resource(record, findings),
         Kind::IgnitionConfig => inline_configs(record, spec, findings),
@@ -165,8 +167,7 @@ fn mount_unit(filesystem: &Record, spec: &Spec, findings: &mut Findings<'_>) {
         findings.field_error(filesystem, "format", "format is required if with_mount_unit is true");
         return;
     };
-    // Swap units came with Ignition 3.3, which has no path for them.
-    if format == "swap" && spec.minor >= 3 {
+    if format == "swap" && spec.minor >= SWAP_UNITS_SINCE {
         return;
     }
     match filesystem.filled("path") {
@@ -209,57 +210,65 @@ fn quadlet(quadlet: &Record, findings: &mut Findings<'_>) {
     }
 }
 
-/// Layouts of IBM Z came with fcos 1.6; they have one disk, and name it.
-const IBM_Z: [(&str, Option<&str>); 3] =
-    [("s390x-eckd", Some("/dev/dasd")), ("s390x-virt", None), ("s390x-zfcp", Some("/dev/sd"))];
+/// A layout of IBM Z, where the disk is named; the virtual one finds it by itself. Known since fcos 1.6.
+struct IbmZ {
+    layout: &'static str,
+    /// What names of such disks begin with; one letter follows.
+    disk: Option<&'static str>,
+}
+
+const IBM_Z: [IbmZ; 3] = [
+    IbmZ { layout: "s390x-eckd", disk: Some("/dev/dasd") },
+    IbmZ { layout: "s390x-virt", disk: None },
+    IbmZ { layout: "s390x-zfcp", disk: Some("/dev/sd") },
+];
+
+const MIRRORED_LAYOUTS: [&str; 3] = ["aarch64", "ppc64le", "x86_64"];
 
 fn boot_device(boot: &Record, spec: &Spec, findings: &mut Findings<'_>) {
-    let layout = boot.text("layout");
-    let ibm_z = IBM_Z.iter().filter(|_| spec.minor >= 5).find(|(name, _)| layout == Some(*name));
-    let devices = boot.record("mirror").map_or(&[][..], |mirror| mirror.list("devices"));
-    match (layout, ibm_z) {
-        (Some(layout), None) if !["aarch64", "ppc64le", "x86_64"].contains(&layout) => {
-            findings.field_error(boot, "layout", "layout must be one of: aarch64, ppc64le, x86_64");
+    let luks_device = boot.record("luks").and_then(|luks| luks.filled("device"));
+    let mirror = boot.record("mirror").filter(|mirror| !mirror.list("devices").is_empty());
+    if let Some(layout) = boot.text("layout") {
+        let ibm_z = IBM_Z.iter().filter(|_| spec.minor >= 5).find(|known| known.layout == layout);
+        let problem = match ibm_z {
+            None if MIRRORED_LAYOUTS.contains(&layout) => None,
+            None => Some("layout must be one of: aarch64, ppc64le, x86_64"),
+            Some(_) if mirror.is_some() => {
+                Some("mirroring not supported on layouts: s390x-eckd, s390x-zfcp, s390x-virt")
+            }
+            Some(IbmZ { disk: None, .. }) => None,
+            Some(IbmZ { disk: Some(prefix), .. }) => ibm_z_disk_problem(luks_device, prefix),
+        };
+        if let Some(problem) = problem {
+            findings.field_error(boot, "layout", problem);
         }
-        (_, Some(_)) if !devices.is_empty() => {
-            let message = "mirroring not supported on layouts: s390x-eckd, s390x-zfcp, s390x-virt";
-            findings.field_error(boot, "layout", message);
-        }
-        (_, Some((_, Some(prefix)))) => ibm_z_disk(boot, prefix, findings),
-        _ => {}
     }
-    if let Some(mirror) = boot.record("mirror").filter(|_| !devices.is_empty()) {
-        if devices.len() == 1 {
+    if let Some(mirror) = mirror {
+        if mirror.list("devices").len() == 1 {
             findings.field_error(mirror, "devices", "mirroring requires at least two devices");
         }
-        if layout.is_none() {
+        if !boot.has("layout") {
             let severity = if spec.minor >= 6 { Severity::Error } else { Severity::Warning };
             let message = "boot_device.layout should be specified when boot_device.mirror is specified";
             findings.field(severity, boot, "mirror", message);
         }
     }
-}
-
-fn ibm_z_disk(boot: &Record, prefix: &str, findings: &mut Findings<'_>) {
-    let Some(luks) = boot.record("luks") else { return };
-    match luks.filled("device") {
-        None => {
-            let message = "device is required for layouts: s390x-eckd, s390x-zfcp";
-            findings.field_error(boot, "layout", message);
-        }
-        Some(device) if !is_disk(device, prefix) => {
-            let message =
-                format!("device name must start with {prefix} on {} layout", boot.text_or_empty("layout"));
-            findings.field_error(luks, "device", message);
-        }
-        Some(_) => {}
+    if let Some(luks) = boot.record("luks")
+        && spec.minor >= 6
+        && luks_device.is_some()
+        && !is_encrypted(luks)
+    {
+        findings.error(luks.origin, "device is encrypted by nothing; specify tpm2, tang, or cex");
     }
 }
 
-/// A whole disk: the prefix and one letter.
-fn is_disk(device: &str, prefix: &str) -> bool {
+fn ibm_z_disk_problem(device: Option<&str>, prefix: &str) -> Option<&'static str> {
+    let Some(device) = device else { return Some("device is required for layouts: s390x-eckd, s390x-zfcp") };
     let letter = device.strip_prefix(prefix).unwrap_or("");
-    letter.len() == 1 && letter.bytes().all(|byte| byte.is_ascii_lowercase())
+    let is_disk = letter.len() == 1 && letter.bytes().all(|byte| byte.is_ascii_lowercase());
+    let message =
+        "device name must start with /dev/dasd on s390x-eckd layout or /dev/sd on s390x-zfcp layout";
+    (!is_disk).then_some(message)
 }
 
 fn grub_user(user: &Record, findings: &mut Findings<'_>) {

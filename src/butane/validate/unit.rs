@@ -1,9 +1,78 @@
-//! The syntax of systemd unit files, as far as Ignition looks at it.
+//! systemd units, as Ignition wants them, and the syntax of unit files as far as Ignition looks at it.
 //!
 //! Ignition reads units with go-systemd: text before the first section is skipped, a section ends at the first `]`,
-//! a line has at most [`MAX_LINE`] bytes.
+//! a line with its end has at most [`MAX_LINE`] bytes.
+
+use super::generated::Checker;
+use crate::butane::record::Record;
 
 const MAX_LINE: usize = 2048;
+
+impl Checker<'_, '_> {
+    /// An instance is enabled by the `[Install]` section of its template.
+    pub(super) fn instances(&mut self, systemd: &Record) {
+        for unit in systemd.records("units").filter(|unit| unit.is_true("enabled")) {
+            let name = unit.text_or_empty("name");
+            let Some(template) = template_of(name) else { continue };
+            let named = |other: &&Record| other.text("name") == Some(template.as_str());
+            let contents = systemd.records("units").find(named).and_then(|unit| unit.filled("contents"));
+            if contents.is_some_and(|text| UnitText::read(text).is_ok_and(|text| !text.has_install)) {
+                let message = format!("template unit {template:?} for {name:?} doesn't have Install section");
+                self.findings.field_warning(unit, "contents", message);
+            }
+        }
+    }
+
+    pub(super) fn unit(&mut self, unit: &Record) {
+        /// systemd.unit(5), and `snapshot`, which systemd dropped.
+        const EXTENSIONS: [&str; 12] = [
+            "service",
+            "socket",
+            "device",
+            "mount",
+            "automount",
+            "swap",
+            "target",
+            "path",
+            "timer",
+            "snapshot",
+            "slice",
+            "scope",
+        ];
+        let name = unit.text_or_empty("name");
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        if !EXTENSIONS.contains(&extension) {
+            self.findings.field_error(unit, "name", "invalid systemd unit extension");
+        }
+        let Some(contents) = unit.filled("contents") else { return };
+        match UnitText::read(contents) {
+            Err(problem) => {
+                self.findings.field_error(unit, "contents", format!("invalid unit content: {problem}"));
+            }
+            Ok(text) if unit.is_true("enabled") && !text.has_install => {
+                let message =
+                    format!("unit \"{name}\" is enabled, but has no install section so enable does nothing");
+                self.findings.field_warning(unit, "contents", message);
+            }
+            Ok(_) => {}
+        }
+    }
+
+    pub(super) fn dropin(&mut self, dropin: &Record) {
+        if !dropin.text_or_empty("name").ends_with(".conf") {
+            self.findings.field_error(dropin, "name", "invalid systemd drop-in extension");
+        }
+        if let Some(Err(problem)) = dropin.filled("contents").map(UnitText::read) {
+            self.findings.field_error(dropin, "contents", format!("invalid unit content: {problem}"));
+        }
+    }
+}
+
+/// `a@.service` for `a@b.service`.
+fn template_of(name: &str) -> Option<String> {
+    let (prefix, instance) = name.strip_suffix(".service")?.split_once('@')?;
+    (!prefix.is_empty() && !instance.is_empty()).then(|| format!("{prefix}@.service"))
+}
 
 pub struct UnitText {
     /// An `[Install]` section with at least one setting.
@@ -12,7 +81,7 @@ pub struct UnitText {
 
 impl UnitText {
     pub fn read(text: &str) -> Result<Self, String> {
-        if text.split_inclusive('\n').any(|line| line.len() > MAX_LINE) {
+        if text.split('\n').any(|line| line.len() >= MAX_LINE) {
             return Err(format!("line too long (max {MAX_LINE} bytes)"));
         }
         let mut rest = text;
@@ -26,7 +95,9 @@ impl UnitText {
                 Some(_) => line.starts_with('[').then_some(indent),
                 None => line.find('[').map(|at| indent + at),
             };
-            rest = if line.is_empty() || line.starts_with(['#', ';']) {
+            rest = if line.starts_with(['#', ';']) {
+                after_continued(rest)
+            } else if line.is_empty() {
                 after_line
             } else if let Some(at) = section_at {
                 let (name, after) = section(&rest[at + 1..])?;
@@ -53,21 +124,25 @@ fn section(text: &str) -> Result<(&str, &str), String> {
     }
 }
 
-/// Reads `NAME=VALUE`, with the lines that a final backslash continues: what follows.
+/// Reads `NAME=VALUE`: what follows.
 fn setting(text: &str) -> Result<&str, String> {
     match text.find(['=', '\n']) {
-        None => return Err("EOF".into()),
+        None => Err("EOF".into()),
         Some(at) if text[at..].starts_with('\n') => {
-            return Err("unexpected newline encountered while parsing option name".into());
+            Err("unexpected newline encountered while parsing option name".into())
         }
-        Some(_) => {}
+        Some(_) => Ok(after_continued(text)),
     }
+}
+
+/// What follows this line and the lines that a final backslash continues, comments included.
+fn after_continued(text: &str) -> &str {
     let mut rest = text;
     while let Some((line, after)) = rest.split_once('\n') {
         rest = after;
         if !line.trim_ascii_end().ends_with('\\') {
-            return Ok(rest);
+            return rest;
         }
     }
-    Ok("")
+    ""
 }

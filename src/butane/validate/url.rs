@@ -5,7 +5,7 @@ use base64::Engine;
 use crate::butane::schema::Minor;
 
 pub const INVALID: &str = "unable to parse url";
-const INVALID_SCHEME: &str = "invalid url scheme";
+pub const INVALID_SCHEME: &str = "invalid url scheme";
 
 /// Schemes Ignition fetches from, and its version that began to.
 const SCHEMES: &[(&str, Minor)] =
@@ -141,6 +141,7 @@ fn data(url: &str) -> Result<(), &'static str> {
     let (head, body) = match url.strip_prefix("data:").ok_or("missing data prefix")?.split_once(',') {
         Some(parts) => parts,
         None if url == "data:" => return Err("missing comma before data"),
+        None if url.contains('/') => return Err("incomplete media type"),
         None => return Err("missing media type slash"),
     };
     let is_base64 = is_base64(head)?;

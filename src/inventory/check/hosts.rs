@@ -41,7 +41,7 @@ pub fn check_identities(hosts: &[raw::Host], checker: &Checker<'_>) {
         checker.push(Finding::error("hosts", "is empty").help("add an entry per machine"));
     }
     unique(hosts, |host| host.macs.iter().collect(), "every host boots by its own MAC", checker);
-    unique(hosts, |host| host.address.iter().collect(), "every host has its own address", checker);
+    unique(hosts, |host| host.addresses.iter().collect(), "every host has its own address", checker);
     unique(hosts, |host| host.uuid.iter().collect(), "a UUID names one machine", checker);
     unique(hosts, |host| host.serial.iter().collect(), "a serial number names one machine", checker);
 }
@@ -180,7 +180,7 @@ fn build_host(
             RoleWord::Worker => Role::Worker,
         },
         name: raw.name.value.clone(),
-        address: raw.address.as_ref()?.value,
+        addresses: raw.addresses.iter().map(|address| address.value).collect(),
         macs: raw.macs.iter().map(|mac| mac.value).collect(),
         uuid: raw.uuid.as_ref().map(|uuid| uuid.value.clone()),
         serial: raw.serial.as_ref().map(|serial| serial.value.clone()),

@@ -1,5 +1,6 @@
-//! Rules about addresses: VIPs, hosts and ranges on one network.
+//! Rules about addresses: VIPs, hosts and ranges on the nodes' networks.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -12,84 +13,99 @@ use super::Checker;
 pub fn check(raw: &raw::Inventory, checker: &Checker<'_>) {
     check_vips(raw, checker);
     for host in &raw.hosts {
-        let (Some(address), Some(cidr)) = (&host.address, &raw.network.cidr) else { continue };
-        inside(address, cidr, "every node needs an address of its network", checker);
-    }
-    for (pods_or_services, name) in [(&raw.k3s.cluster_cidr, "pods"), (&raw.k3s.service_cidr, "services")] {
-        if let (Some(inner), Some(cidr)) = (pods_or_services, &raw.network.cidr)
-            && (inner.value.contains(&cidr.value) || cidr.value.contains(&inner.value))
+        for address in &host.addresses {
+            inside(address, raw, "every node needs an address of its network", checker);
+        }
+        if let [first, second, ..] = host.addresses.as_slice()
+            && (host.addresses.len() > 2 || first.value.is_ipv4() == second.value.is_ipv4())
         {
-            let message = format!("the network of the {name} overlaps the nodes' {}", cidr.value);
-            checker.push(inner.error(message).help("nodes would answer for addresses of the cluster; choose another, k3s' own default is 10.42.0.0/16 and 10.43.0.0/16"));
+            let help = "k3s and keepalived use one IPv4 and one IPv6 address of a node";
+            checker.push(second.error("a host has at most one address of each family").help(help));
         }
     }
-    if let (Some(range), Some(cidr)) = (&raw.network.dhcp_range, &raw.network.cidr)
-        && !(cidr.value.contains(&range.value.first()) && cidr.value.contains(&range.value.last()))
+    check_cluster_networks(raw, checker);
+    if let Some(range) = &raw.network.dhcp_range
+        && let Some(cidrs) = cidrs_like(raw, range.value.first())
+        && !cidrs.iter().any(|cidr| cidr.contains(&range.value.first()) && cidr.contains(&range.value.last()))
     {
-        checker.push(
-            range
-                .error(format!("{} is not inside {}", range.value, cidr.value))
-                .help("DHCP serves the nodes' network"),
-        );
+        let finding = range.error(format!("{} is not inside {}", range.value, listed(&cidrs)));
+        checker.push(finding.help("DHCP serves the nodes' network"));
+    }
+}
+
+fn check_cluster_networks(raw: &raw::Inventory, checker: &Checker<'_>) {
+    for (inner, name) in [(&raw.k3s.cluster_cidr, "pods"), (&raw.k3s.service_cidr, "services")] {
+        let Some(inner) = inner else { continue };
+        for cidr in &raw.network.cidrs {
+            if inner.value.contains(&cidr.value) || cidr.value.contains(&inner.value) {
+                let message = format!("the network of the {name} overlaps the nodes' {}", cidr.value);
+                let help = "nodes would answer for addresses of the cluster; k3s' own are 10.42.0.0/16 and 10.43.0.0/16";
+                checker.push(inner.error(message).help(help));
+            }
+        }
     }
 }
 
 fn check_vips(raw: &raw::Inventory, checker: &Checker<'_>) {
-    let vips = [&raw.vips.control_planes, &raw.vips.workers];
-    for vip in vips.into_iter().flatten() {
-        if let Some(cidr) = &raw.network.cidr {
-            inside(vip, cidr, "a VIP is answered by ARP on the nodes' own network", checker);
-        }
+    let mut seen: BTreeMap<IpAddr, &At<IpAddr>> = BTreeMap::new();
+    for vip in raw.vips.control_planes.iter().chain(&raw.vips.workers) {
+        inside(vip, raw, "a VIP is answered by ARP on the nodes' own network", checker);
+        let error = |message: String, help: &str| checker.push(vip.error(message).help(help));
         if let Some(range) = raw.network.dhcp_range.as_ref().filter(|range| range.value.contains(vip.value)) {
             let message = format!("{} is inside the DHCP range {}", vip.value, range.value);
-            checker.push(
-                vip.error(message)
-                    .help("DHCP would lease it to some machine; choose an address outside of the range"),
-            );
+            error(message, "DHCP would lease it to some machine; choose an address outside of the range");
         }
         for host in &raw.hosts {
-            if host.address.as_ref().is_some_and(|address| address.value == vip.value) {
-                let line = host.address.as_ref().map_or(0, |address| address.place.line);
+            if let Some(address) = host.addresses.iter().find(|address| address.value == vip.value) {
+                let line = address.place.line;
                 let message = format!("{} is the address of {} (line {line})", vip.value, host.name.value);
-                checker.push(
-                    vip.error(message).help("a VIP moves between nodes; give it an address that nobody has"),
-                );
+                error(message, "a VIP moves between nodes; give it an address that nobody has");
             }
         }
         if router_address(raw) == Some(vip.value) {
-            checker.push(
-                vip.error(format!("{} is the router's address", vip.value))
-                    .help("give the VIP an address that nobody has"),
-            );
+            let message = format!("{} is the router's address", vip.value);
+            error(message, "give the VIP an address that nobody has");
         }
-    }
-    if let [Some(control_planes), Some(workers)] = vips
-        && control_planes.value == workers.value
-    {
-        let message = format!(
-            "{} is the VIP of the control planes as well (line {})",
-            workers.value, control_planes.place.line
-        );
-        checker.push(
-            workers.error(message).help("keepalived and MetalLB would both answer for it; use two addresses"),
-        );
+        if let Some(other) = seen.insert(vip.value, vip) {
+            let message = format!("{} is {} as well (line {})", vip.value, other.path, other.place.line);
+            error(message, "two programs would answer for it, keepalived and MetalLB; use two addresses");
+        }
     }
 }
 
-fn inside(address: &At<IpAddr>, cidr: &At<IpNet>, why: &str, checker: &Checker<'_>) {
-    let edge = match cidr.value {
-        IpNet::V4(net) if net.prefix_len() < 31 => {
-            address.value == IpAddr::V4(net.network()) || address.value == IpAddr::V4(net.broadcast())
+/// That an address is in one of the nodes' networks of its family, and not at the edge of it.
+fn inside(address: &At<IpAddr>, raw: &raw::Inventory, why: &str, checker: &Checker<'_>) {
+    let Some(cidrs) = cidrs_like(raw, address.value) else { return };
+    match cidrs.iter().find(|cidr| cidr.contains(&address.value)) {
+        None => {
+            let line = raw.network.cidrs.first().map_or(0, |cidr| cidr.place.line);
+            let message = format!("{} is not inside {} (line {line})", address.value, listed(&cidrs));
+            checker.push(address.error(message).help(why));
         }
-        _ => false,
-    };
-    if !cidr.value.contains(&address.value) {
-        let message = format!("{} is not inside {} (line {})", address.value, cidr.value, cidr.place.line);
-        checker.push(address.error(message).help(why));
-    } else if edge {
-        let message = format!("{} is the network's own or broadcast address", address.value);
-        checker.push(address.error(message).help("choose an address between them"));
+        Some(IpNet::V4(net))
+            if net.prefix_len() < 31
+                && (address.value == IpAddr::V4(net.network())
+                    || address.value == IpAddr::V4(net.broadcast())) =>
+        {
+            let message = format!("{} is the network's own or broadcast address", address.value);
+            checker.push(address.error(message).help("choose an address between them"));
+        }
+        Some(_) => {}
     }
+}
+
+/// The networks that an address may be in: those of its family, or all when there is none of it; `None` when no
+/// network could be read, which has its own finding.
+fn cidrs_like(raw: &raw::Inventory, address: IpAddr) -> Option<Vec<IpNet>> {
+    let all: Vec<IpNet> = raw.network.cidrs.iter().map(|cidr| cidr.value).collect();
+    let like: Vec<IpNet> =
+        all.iter().copied().filter(|cidr| cidr.addr().is_ipv4() == address.is_ipv4()).collect();
+    let chosen = if like.is_empty() { all } else { like };
+    (!chosen.is_empty()).then_some(chosen)
+}
+
+fn listed(cidrs: &[IpNet]) -> String {
+    cidrs.iter().map(IpNet::to_string).collect::<Vec<_>>().join(" or ")
 }
 
 fn router_address(raw: &raw::Inventory) -> Option<IpAddr> {

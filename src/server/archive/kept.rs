@@ -16,7 +16,7 @@ pub struct Kept {
     pub size: usize,
     pub sensitivity: Sensitivity,
     pub audience: Audience,
-    /// Where its audience was while it was current: a host that has left the inventory is still known by them.
+    /// Of a secret: where its audience was while it was current. A host that has left the inventory is known by them.
     pub addresses: BTreeSet<IpAddr>,
     /// None: still current, recorded so that it can be answered with after a restart.
     pub expiry: Option<Expiry>,
@@ -62,7 +62,8 @@ pub fn forms(artifact: &Artifact) -> impl Iterator<Item = (Digest, &Bytes)> {
     std::iter::once((*artifact.digest(), artifact.bytes())).chain(lower)
 }
 
-/// The addresses of an audience by this inventory. A secret for everyone is for every host.
-pub fn addresses(audience: &Audience, inventory: &Inventory) -> BTreeSet<IpAddr> {
-    inventory.hosts.iter().filter(|host| audience.includes(&host.name)).map(|host| host.address).collect()
+/// The addresses of those whose secret it is, by this inventory. One for everyone is for every host.
+pub fn addresses(artifact: &Artifact, inventory: &Inventory) -> BTreeSet<IpAddr> {
+    let hosts = inventory.hosts.iter().filter(|host| artifact.audience.includes(&host.name));
+    hosts.filter(|_| artifact.is_secret()).flat_map(|host| host.addresses.iter().copied()).collect()
 }

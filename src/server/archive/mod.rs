@@ -77,23 +77,18 @@ impl Archive {
     pub fn turn(&self, old: Option<&Generation>, new: &Generation) {
         let mut entries = Entries::clone(&self.entries.load());
         let expiry = Some(Expiry::after(self.keep_for));
-        let is_current = |path: &ArtifactPath, digest: &Sha256| {
-            let artifact = new.catalogue.get(path.as_str());
-            artifact.is_some_and(|artifact| kept::forms(artifact).any(|(form, _)| form.sha256 == *digest))
-        };
+        // Recorded as current, perhaps by the process before this one.
         for kept in entries.values_mut().filter(|kept| kept.expiry.is_none()) {
-            if !is_current(&kept.path, &kept.sha256) {
+            if !has_form(new, &kept.path, &kept.sha256) {
                 kept.expiry = expiry;
             }
         }
-        for (old, path, artifact) in
-            old.into_iter().flat_map(|old| old.catalogue.iter().map(move |(p, a)| (old, p, a)))
-        {
-            for (digest, bytes) in
-                kept::forms(artifact).filter(|(digest, _)| !is_current(path, &digest.sha256))
-            {
-                let kept = self.keep(old, path, artifact, &digest, bytes, expiry);
-                entries.insert((path.clone(), digest.sha256), kept);
+        for (old, path, artifact) in old.into_iter().flat_map(artifacts) {
+            for (digest, bytes) in kept::forms(artifact) {
+                if !has_form(new, path, &digest.sha256) {
+                    let kept = self.keep(old, path, artifact, &digest, bytes, expiry);
+                    entries.insert((path.clone(), digest.sha256), kept);
+                }
             }
         }
         if self.store.is_some() {
@@ -145,7 +140,7 @@ impl Archive {
             size: bytes.len(),
             sensitivity: artifact.sensitivity,
             audience: artifact.audience.clone(),
-            addresses: kept::addresses(&artifact.audience, &from.inventory),
+            addresses: kept::addresses(artifact, &from.inventory),
             expiry,
             content: if stored { Content::StateDir } else { Content::Memory(bytes.clone()) },
         }
@@ -170,4 +165,13 @@ impl Archive {
             store.write_index(entries.values());
         }
     }
+}
+
+fn artifacts(generation: &Generation) -> impl Iterator<Item = (&Generation, &ArtifactPath, &Artifact)> {
+    generation.catalogue.iter().map(move |(path, artifact)| (generation, path, artifact))
+}
+
+fn has_form(generation: &Generation, path: &ArtifactPath, digest: &Sha256) -> bool {
+    let artifact = generation.catalogue.get(path.as_str());
+    artifact.is_some_and(|artifact| kept::forms(artifact).any(|(form, _)| form.sha256 == *digest))
 }

@@ -50,7 +50,7 @@ async fn the_page_loads_nothing_and_says_for_whom_a_secret_is() {
     let server = start(config(), || good(generation("a"))).await;
     let reply = server.get("/pxe/configs/").await;
     let page = reply.text();
-    assert!(page.contains("secret: lenovo1"), "{page}");
+    assert!(page.contains("secret of lenovo1"), "{page}");
     assert!(!page.contains("k3s-keep"), "no content, least of all a secret's");
     for foreign in ["<script", "src=", "@import", "url(", "https://"] {
         assert!(!page.contains(foreign), "{foreign}");

@@ -6,6 +6,7 @@ mod site;
 mod artifacts;
 mod connections;
 mod listings;
+mod logging;
 mod negotiation;
 mod paths;
 mod pinning;

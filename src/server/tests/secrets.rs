@@ -33,12 +33,12 @@ fn serve(state: &ServerState, generation: Generation) {
 }
 
 async fn get(state: &Arc<ServerState>, peer: &str, target: &str) -> Response {
-    get_at(state, peer, "192.168.26.1", target).await
+    get_as(state, peer, "192.168.26.1", target).await
 }
 
-async fn get_at(state: &Arc<ServerState>, peer: &str, local: &str, target: &str) -> Response {
-    let ends = Endpoints::new(peer.parse().unwrap(), local.parse().unwrap());
-    let request = Request::builder().uri(format!("/{target}")).extension(ends);
+async fn get_as(state: &Arc<ServerState>, peer: &str, host: &str, target: &str) -> Response {
+    let ends = Endpoints::new(peer.parse().unwrap(), [192, 168, 26, 1].into());
+    let request = Request::builder().uri(format!("/{target}")).header("host", host).extension(ends);
     routes(state.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
 }
 
@@ -110,7 +110,7 @@ async fn if_none_match_is_no_oracle_for_a_secret() {
 fn moved(mark: &str, address: Option<&str>) -> Generation {
     let mut inventory = inventory();
     match address {
-        Some(address) => inventory.hosts[0].address = address.parse().unwrap(),
+        Some(address) => inventory.hosts[0].addresses = vec![address.parse().unwrap()],
         None => _ = inventory.hosts.remove(0),
     }
     Generation { inventory, ..generation(mark) }
@@ -151,7 +151,41 @@ async fn who_took_over_an_address_does_not_inherit_the_secrets() {
     serve(&state, generation("a"));
     let mut next = moved("b", Some("192.168.26.9"));
     let lenovo1s: IpAddr = "192.168.26.5".parse().unwrap();
-    next.inventory.hosts[1].address = lenovo1s;
+    next.inventory.hosts[1].addresses = vec![lenovo1s];
     serve(&state, next);
     assert_eq!(get(&state, "192.168.26.5", &pinned("a")).await.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_web_page_cannot_read_secrets_through_the_browser_of_somebody_who_may() {
+    let state = state(SecretsPolicy::Lan);
+    serve(&state, generation("a"));
+    for peer in ["127.0.0.1", "192.168.26.1", "192.168.26.77"] {
+        for host in [
+            "evil.example",
+            "evil.example:8080",
+            "EVIL.example",
+            "192.168.26.1.evil.example",
+            "x.lab.internal.evil.example",
+        ] {
+            let response = get_as(&state, peer, host, CONF).await;
+            assert_eq!(response.status(), StatusCode::FORBIDDEN, "{peer} {host}");
+            assert!(text(response).await.contains("DNS rebinding"));
+            assert_eq!(get_as(&state, peer, host, SCRIPT).await.status(), StatusCode::OK, "public is public");
+        }
+        for host in [
+            "192.168.26.1",
+            "127.0.0.1:8080",
+            "[::1]",
+            "[::1]:8080",
+            "localhost:8080",
+            "router",
+            "Router.lab.internal:80",
+            "",
+        ] {
+            assert_eq!(get_as(&state, peer, host, CONF).await.status(), StatusCode::OK, "{peer} {host}");
+        }
+    }
+    let response = get_as(&state, "192.168.26.5", "boot.example:8080", CONF).await;
+    assert_eq!(response.status(), StatusCode::OK, "a node boots by whatever name it was given");
 }

@@ -1,0 +1,175 @@
+//! Rules about keepalived: ids that collide, images that lack what the check needs, timers out of proportion.
+
+use crate::ids::{ImageReference, VirtualRouterId};
+use crate::inventory::model::{HealthCheck, HttpClient, InstallAs, Keepalived, RunOn, Transport};
+use crate::inventory::raw;
+use crate::report::Finding;
+
+use super::Checker;
+
+/// 2.0.20 has curl; see [`KNOWN_IMAGES`].
+const DEFAULT_IMAGE: &str = "docker.io/osixia/keepalived:2.0.20";
+
+/// Repository, beginning of the tag, and what is in the image to ask an API server with. The first match counts.
+/// Where an image keeps its own configuration does not matter: the unit names ours.
+const KNOWN_IMAGES: &[(&str, &str, HttpClient)] = &[
+    ("osixia/keepalived", "2.0.", HttpClient::Curl),
+    // The rewrite of 2026 (keepalived 2.3.4) has removed it.
+    ("osixia/keepalived", "", HttpClient::None),
+];
+
+/// The health check's usual timers, in seconds: a failure is noticed within interval × fall.
+const INTERVAL_SECONDS: u32 = 2;
+const TIMEOUT_SECONDS: u32 = 2;
+const FALL: u32 = 2;
+const RISE: u32 = 2;
+
+/// Runs the rules; what the image has to ask the API server with, as written or as known.
+pub fn check(raw: &raw::Inventory, servers: usize, checker: &Checker<'_>) -> HttpClient {
+    let keepalived = &raw.keepalived;
+    check_router_ids(keepalived, checker);
+    if servers > 0 && servers.is_multiple_of(2) {
+        let message = format!("{servers} servers keep a quorum no better than {}", servers - 1);
+        let help = "etcd needs more than half of its members: use 1, 3 or 5 control planes";
+        checker.push(Finding::warning("hosts", message).help(help));
+    }
+    check_timers(keepalived, checker);
+    check_families(raw, checker);
+    check_image(keepalived, checker)
+}
+
+fn check_router_ids(keepalived: &raw::Keepalived, checker: &Checker<'_>) {
+    let Some(id) = &keepalived.virtual_router_id else { return };
+    if id.value == VirtualRouterId::EVERYBODYS {
+        let help = "51 is in every example (keepalived, kubeadm, k3s); two groups with one id on a network break each other: choose another";
+        checker.push(id.warning("51 is everybody's virtual router id").help(help));
+    }
+    if let Some(other) = keepalived.other_virtual_router_ids.iter().find(|other| other.value == id.value) {
+        let message =
+            format!("{} is used by another group on this network (line {})", id.value, other.place.line);
+        let help = "two groups with one id take each other's adverts for their own; choose another";
+        checker.push(id.error(message).help(help));
+    }
+}
+
+fn check_timers(keepalived: &raw::Keepalived, checker: &Checker<'_>) {
+    let interval = keepalived.interval.unwrap_or(INTERVAL_SECONDS);
+    let timeout = keepalived.timeout.unwrap_or(TIMEOUT_SECONDS);
+    let fall = keepalived.fall.unwrap_or(FALL);
+    let warn = |key: &str, message: String, help: &str| {
+        checker.push(Finding::warning(format!("keepalived.health_check.{key}"), message).help(help));
+    };
+    if timeout > interval {
+        let message = format!("a check may take {timeout} s and is made every {interval} s");
+        warn(
+            "timeout",
+            message,
+            "choose a timeout of at most the interval: keepalived waits for a check that runs, and a hang is noticed late",
+        );
+    }
+    if interval * fall > 10 {
+        let message =
+            format!("a dead API server is noticed only after {interval} s × {fall} = {} s", interval * fall);
+        warn("interval", message, "choose an interval and a fall whose product is at most 10 s");
+    }
+    if keepalived.rise == Some(1) && keepalived.preempt_delay.is_some() {
+        let help = "choose rise 2 or more: with preemption, a server that answers once now and then makes the address flap";
+        warn("rise", "one good answer takes the address back".to_owned(), help);
+    }
+    if keepalived.fall == Some(1) {
+        let help = "choose fall 2 or more: a single slow answer of a busy etcd would move the address";
+        warn("fall", "one bad answer gives the address away".to_owned(), help);
+    }
+    if keepalived.advert_int.is_some_and(|seconds| seconds > 3) {
+        let help = "a dead host is noticed after three adverts that did not come; 1 s is usual";
+        checker.push(
+            Finding::warning("keepalived.advert_int", "a dead host is noticed only after 10 s and more")
+                .help(help),
+        );
+    }
+}
+
+/// With unicast, every control plane needs an address of each VIP's family.
+fn check_families(raw: &raw::Inventory, checker: &Checker<'_>) {
+    if raw.keepalived.transport.as_ref().is_none_or(|transport| transport.value == Transport::Multicast) {
+        return;
+    }
+    for vip in &raw.vips.control_planes {
+        for host in &raw.hosts {
+            let has_family =
+                host.addresses.iter().any(|address| address.value.is_ipv4() == vip.value.is_ipv4());
+            if !has_family
+                && host.settings.role.as_ref().is_none_or(|role| role.value == raw::RoleWord::ControlPlane)
+            {
+                let message = format!("has no address of the family of the VIP {}", vip.value);
+                let help = "unicast adverts of a VIP travel in its family: give the host a second address, or use multicast";
+                checker.push(host.name.error(message).help(help));
+            }
+        }
+    }
+}
+
+fn check_image(keepalived: &raw::Keepalived, checker: &Checker<'_>) -> HttpClient {
+    let default: Option<ImageReference> = DEFAULT_IMAGE.parse().ok();
+    let image = keepalived.image.as_ref().map(|image| &image.value).or(default.as_ref());
+    if let Some(image) = keepalived.image.as_ref().filter(|image| !image.value.is_pinned_by_digest()) {
+        let help = "pin it: `skopeo inspect docker://IMAGE` prints the digest, write IMAGE@sha256:…";
+        checker.push(image.note("a tag can be moved to other contents").help(help));
+    }
+    let known =
+        keepalived.image_http_client.as_ref().map(|client| client.value).or_else(|| known_client(image?));
+    let on_host = keepalived.run_on.as_ref().is_some_and(|run_on| run_on.value == RunOn::Host);
+    match known {
+        _ if on_host => known.unwrap_or(HttpClient::None),
+        Some(HttpClient::None) => {
+            let message = "the image has neither curl nor wget, so the health check in it can never succeed";
+            let help = "write `health_check: {run_on: host}`, or take an image with curl, such as docker.io/osixia/keepalived:2.0.20";
+            checker.push(Finding {
+                place: keepalived.image.as_ref().map(|image| image.place.clone()),
+                ..Finding::error("keepalived.image", message).help(help)
+            });
+            HttpClient::None
+        }
+        Some(client) => client,
+        None => {
+            let message = "whether this image has curl is not known";
+            let help = "look (`podman run --rm --entrypoint which IMAGE curl`), and write `image_http_client: curl`, `wget` or `none`";
+            checker.push(Finding {
+                place: keepalived.image.as_ref().map(|image| image.place.clone()),
+                ..Finding::warning("keepalived.image", message).help(help)
+            });
+            HttpClient::Curl
+        }
+    }
+}
+
+fn known_client(image: &ImageReference) -> Option<HttpClient> {
+    let (repository, tag) = image.repository_and_tag();
+    let known = KNOWN_IMAGES.iter().find(|(name, tag_begin, _)| {
+        repository.ends_with(name) && tag.is_some_and(|tag| tag.starts_with(tag_begin))
+    });
+    known.map(|(_, _, client)| *client)
+}
+
+pub fn build(raw: raw::Keepalived, http_client: HttpClient) -> Option<Keepalived> {
+    Some(Keepalived {
+        virtual_router_id: raw.virtual_router_id?.value,
+        advert_int_seconds: raw.advert_int.unwrap_or(1),
+        preempt_delay_seconds: raw.preempt_delay,
+        auth_pass: raw.auth_pass,
+        transport: raw.transport.map_or(Transport::Multicast, |transport| transport.value),
+        image: match raw.image {
+            Some(image) => image.value,
+            None => DEFAULT_IMAGE.parse().ok()?,
+        },
+        http_client,
+        install: raw.install.map_or(InstallAs::Service, |install| install.value),
+        health_check: HealthCheck {
+            run_on: raw.run_on.map_or(RunOn::Container, |run_on| run_on.value),
+            interval_seconds: raw.interval.unwrap_or(INTERVAL_SECONDS),
+            timeout_seconds: raw.timeout.unwrap_or(TIMEOUT_SECONDS),
+            fall: raw.fall.unwrap_or(FALL),
+            rise: raw.rise.unwrap_or(RISE),
+        },
+    })
+}

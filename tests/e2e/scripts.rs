@@ -1,0 +1,166 @@
+//! shellcheck and systemd read the scripts and units; the health check runs against a server that answers anything.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::site::{Site, files};
+use crate::tools::{command, have, run, said};
+
+#[test]
+fn shellcheck_finds_nothing_in_the_scripts() {
+    if !have(&["shellcheck"], false) {
+        return;
+    }
+    let old_k3s = Site::edited(|text| text.replace("v1.32.5+k3s1", "v1.30.4+k3s1"));
+    for site in [Site::seed(), old_k3s] {
+        let bundle = site.render();
+        let mut checked = 0;
+        for folder in ["pxe/configs", "pxe/scripts"] {
+            for file in files(&bundle.join(folder))
+                .into_iter()
+                .filter(|file| file.extension().is_some_and(|ending| ending == "sh"))
+            {
+                let output = run(command("shellcheck").arg(&file), Duration::from_secs(30));
+                assert!(output.status.success(), "{}", said(&output));
+                let output = run(command("sh").arg("-n").arg(&file), Duration::from_secs(10));
+                assert!(output.status.success(), "{}", said(&output));
+                checked += 1;
+            }
+        }
+        assert_eq!(checked, 2);
+    }
+}
+
+/// A root that has what the units start, so that systemd has nothing to complain about but the units.
+fn root_with_units(bundle: &Path) -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt as _;
+    let root = tempfile::tempdir().unwrap();
+    let units = root.path().join("etc/systemd/system");
+    std::fs::create_dir_all(&units).unwrap();
+    for program in ["usr/bin/podman", "usr/bin/touch", "usr/sbin/restorecon", "usr/local/bin/k3s-install.sh"]
+    {
+        let file = root.path().join(program);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    std::fs::copy(bundle.join("pxe/configs/keepalived.service"), units.join("keepalived.service")).unwrap();
+    let config: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bundle.join("pxe/ignition/lenovo1.ign")).unwrap()).unwrap();
+    for unit in config["systemd"]["units"].as_array().unwrap() {
+        if let Some(contents) = unit["contents"].as_str() {
+            std::fs::write(units.join(unit["name"].as_str().unwrap()), contents).unwrap();
+        }
+    }
+    // systemd's own targets, which the units name.
+    let own = root.path().join("usr/lib/systemd/system");
+    std::fs::create_dir_all(own.parent().unwrap()).unwrap();
+    run(command("cp").args(["-r", "/lib/systemd/system"]).arg(&own), Duration::from_secs(20));
+    root
+}
+
+#[test]
+fn systemd_finds_nothing_in_the_units() {
+    if !have(&["systemd-analyze"], false) {
+        return;
+    }
+    let site = Site::seed();
+    let root = root_with_units(&site.render());
+    let verify = |unit: &str| {
+        let mut analyze = command("systemd-analyze");
+        // With --root the search path is the root's own.
+        analyze.arg("verify").arg(format!("--root={}", root.path().display())).args(["--man=no", unit]);
+        run(&analyze, Duration::from_secs(30))
+    };
+    for unit in ["keepalived.service", "k3s-install.service", "selinux-context.service"] {
+        let output = verify(unit);
+        // An unknown key is a complaint with status 0, so silence is what counts.
+        assert!(output.status.success() && output.stderr.is_empty(), "{unit}: {}", said(&output));
+    }
+    let broken = root.path().join("etc/systemd/system/selinux-context.service");
+    let text = std::fs::read_to_string(&broken).unwrap();
+    std::fs::write(&broken, text.replace("RemainAfterExit", "RemainAfterwards")).unwrap();
+    assert!(!verify("selinux-context.service").stderr.is_empty(), "this check cannot fail");
+}
+
+/// A TLS server on 127.0.0.1:6443 in a namespace of its own, that answers every request with `answer`, and the exit
+/// status of the rendered check against it.
+fn health_status(script: &Path, answer: &str, seconds: u64) -> (Option<i32>, Duration) {
+    let work = tempfile::tempdir().unwrap();
+    let at = |name: &str| work.path().join(name);
+    std::fs::write(at("answer"), answer).unwrap();
+    // openssl s_server -HTTP would choose the status itself; python's ssl says just what the case says.
+    let server = "import socket,ssl,sys,time\n\
+        c=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); c.load_cert_chain(sys.argv[1]+'/cert', sys.argv[1]+'/key')\n\
+        s=socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('127.0.0.1',6443)); s.listen(8)\n\
+        open(sys.argv[1]+'/ready','w').close()\n\
+        answer=open(sys.argv[1]+'/answer').read()\n\
+        k,_=s.accept()\n\
+        if answer=='hang': time.sleep(20)\n\
+        if answer=='reset': k.close(); sys.exit()\n\
+        if answer=='plain': k.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n'); k.close(); sys.exit()\n\
+        t=c.wrap_socket(k, server_side=True); t.recv(4096); t.sendall(answer.encode()); t.close()\n";
+    std::fs::write(at("server.py"), server).unwrap();
+    let shell = format!(
+        "ip link set lo up\n\
+         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=k3s \
+           -keyout {work}/key -out {work}/cert 2>/dev/null || exit 98\n\
+         if [ \"$(cat {work}/answer)\" != refused ]; then\n\
+           timeout 30 python3 {work}/server.py {work} & server=$!\n\
+           i=0; while [ ! -e {work}/ready ]; do i=$((i+1)); [ $i -lt 200 ] || exit 99; sleep 0.05; done\n\
+         fi\n\
+         date +%s%N >{work}/begin; sh {script}; status=$?; date +%s%N >{work}/end\n\
+         [ -z \"$server\" ] || kill $server 2>/dev/null\n\
+         exit $status",
+        work = work.path().display(),
+        script = script.display()
+    );
+    let mut unshare = command("unshare");
+    unshare.args(["--net", "sh", "-c", &shell]);
+    let output = run(&unshare, Duration::from_secs(seconds));
+    let nanoseconds = |name: &str| {
+        let mut text = String::new();
+        std::fs::File::open(at(name))
+            .and_then(|mut file| file.read_to_string(&mut text))
+            .unwrap_or_else(|_| panic!("{}", said(&output)));
+        text.trim().parse::<u64>().unwrap()
+    };
+    (output.status.code(), Duration::from_nanos(nanoseconds("end") - nanoseconds("begin")))
+}
+
+fn response(status: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+#[test]
+fn the_health_check_judges_every_answer_of_the_api() {
+    if !have(&["unshare", "ip", "openssl", "curl", "python3"], true) {
+        return;
+    }
+    let new = Site::seed();
+    let old = Site::edited(|text| text.replace("v1.32.5+k3s1", "v1.30.4+k3s1"));
+    // Answer, whether it is healthy with an authentication-config, and without.
+    let cases = [
+        (response("200 OK"), true, true),
+        (response("401 Unauthorized"), false, true),
+        (response("403 Forbidden"), false, false),
+        (response("500 Internal Server Error"), false, false),
+        (response("503 Service Unavailable"), false, false),
+        ("hang".to_owned(), false, false),
+        ("reset".to_owned(), false, false),
+        ("plain".to_owned(), false, false),
+        ("refused".to_owned(), false, false),
+    ];
+    for (site, which) in [(&new, 0), (&old, 1)] {
+        let script = site.render().join("pxe/configs/k3s-healthcheck.sh");
+        for (answer, with_configuration, without) in &cases {
+            let healthy = if which == 0 { *with_configuration } else { *without };
+            let (status, took) = health_status(&script, answer, 40);
+            let line = answer.lines().next().unwrap();
+            assert_eq!(status, Some(if healthy { 0 } else { 1 }), "{line} with k3s of mode {which}");
+            // keepalived's own timeout is 3 s; --max-time must come first.
+            assert!(took < Duration::from_secs(3), "{line} took {took:?}");
+        }
+    }
+}
