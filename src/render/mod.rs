@@ -19,7 +19,9 @@ mod unused;
 
 use std::collections::BTreeSet;
 
-use crate::catalogue::{Artifact, ArtifactPath, BadPath, Catalogue, MANIFEST_PATH, SHA256SUMS_PATH};
+use crate::catalogue::{
+    Artifact, ArtifactPath, Audience, BadPath, Catalogue, MANIFEST_PATH, SHA256SUMS_PATH,
+};
 use crate::document::At;
 use crate::inventory::{Inventory, Secrets};
 use crate::report::{Finding, Report};
@@ -114,6 +116,20 @@ impl Kitchen<'_> {
             return Err(NotAdded::Reserved);
         }
         self.catalogue.insert(parsed, artifact).map_err(|_| NotAdded::Taken)
+    }
+
+    /// Renders a template of ours into the catalogue.
+    fn render(
+        &mut self,
+        compiled: &templates::Compiled<'_>,
+        template: &str,
+        path: &str,
+        context: &minijinja::Value,
+        audience: Audience,
+    ) {
+        if let Some(output) = compiled.render(template, path, context, &self.site.secrets, &mut self.report) {
+            self.add(path, Artifact::new(path, output.text.into_bytes(), output.sensitivity, audience));
+        }
     }
 }
 

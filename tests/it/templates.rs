@@ -183,7 +183,7 @@ fn what_a_host_does_not_have_is_an_error_and_not_the_word_none() {
     let site = site.artifacts(&["path: \"pxe/configs/{host}\", template: mine.j2"]);
     site.error(&["there is no value to write here", "--> templates/mine.j2:1:"]);
     let catalogue = Site::new()
-        .artifact("pxe/configs/x", "{% if network.domain %}{{ network.domain }}{% else %}no{% endif %} {{ k3s.authentication_config }}\n")
+        .artifact("pxe/configs/x", "{% if network.domain %}{{ network.domain }}{% else %}no{% endif %} {{ hosts[0].vrrp_instances[0].authentication }}\n")
         .clean();
     assert_eq!(text(&catalogue, "pxe/configs/x"), "no true\n");
 }
