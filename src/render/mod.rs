@@ -103,7 +103,7 @@ impl Kitchen<'_> {
     /// Adds a file that every site has; if its path is taken, then by a declared one.
     fn add(&mut self, path: &str, artifact: Artifact) {
         if self.insert(path, artifact).is_err() {
-            let help = "choose another path for the entry in artifacts.yaml; to change this file, replace its template in ipxe/ or butane/";
+            let help = "choose another path for the entry in artifacts.yaml; to change this file, replace its template in butane/, ipxe/ or pages/";
             self.report.push_once(Finding::error(path, "is made by pxe-serve itself as well").help(help));
         }
     }

@@ -16,8 +16,14 @@ fn the_shipped_templates_fall_into_no_trap() {
     Site::new().clean();
     Site::new().inventory("virtual_router_id: 26", "virtual_router_id: 26, install: quadlet").clean();
     Site::new().inventory("virtual_router_id: 26", "virtual_router_id: 26, transport: unicast").clean();
+    on_host().clean();
     Site::new().inventory(", auth_pass: {file: password}", "").clean();
     Site::new().inventory("v1.32.5", "v1.29.0").clean();
+}
+
+/// With the check on the host, which keepalived follows by a file.
+fn on_host() -> Site {
+    Site::new().inventory("virtual_router_id: 26", "virtual_router_id: 26, health_check: {run_on: host}")
 }
 
 /// A change of a shipped template, what is then found, and where.
@@ -152,6 +158,12 @@ fn a_users_template_that_falls_into_a_trap_is_told_so_once() {
         assert_eq!(found.matches(said).count(), 1, "once, not for each host\n{found}");
         assert!(found.contains("help: "), "{found}");
     }
+}
+
+#[test]
+fn a_tracked_file_has_no_weight_either() {
+    let site = on_host().changed("configs/keepalived.conf.j2", "    weight 0\n", "    weight -5\n");
+    site.error(&["a weight together with nopreempt never fails over"]);
 }
 
 #[test]

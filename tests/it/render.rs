@@ -111,7 +111,18 @@ fn first_difference(path: &Path, expected: &[u8], rendered: &[u8]) -> String {
             (None, None) => break,
             (old, new) if old == new => {}
             (old, new) => {
-                let show = |line: Option<&str>| line.map_or("nothing".to_owned(), |line| format!("{line:?}"));
+                let same = old
+                    .unwrap_or("")
+                    .chars()
+                    .zip(new.unwrap_or("").chars())
+                    .take_while(|(a, b)| a == b)
+                    .count();
+                // From a little before: an Ignition config is one line.
+                let part =
+                    |line: &str| line.chars().skip(same.saturating_sub(30)).take(80).collect::<String>();
+                let show = |line: Option<&str>| {
+                    line.map_or("nothing".to_owned(), |line| format!("{:?}", part(line)))
+                };
                 return format!("{}:{line}: {} expected, {} rendered", path.display(), show(old), show(new));
             }
         }

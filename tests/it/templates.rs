@@ -115,7 +115,7 @@ fn paths_that_are_taken_reserved_or_none_are_refused_where_they_are_written() {
         assert!(refused(path, said).contains(at_the_entry), "{path}");
     }
     let own = "pxe/boot.ipxe: is made by pxe-serve itself as well";
-    assert!(refused("pxe/boot.ipxe", own).contains("replace its template in ipxe/"));
+    assert!(refused("pxe/boot.ipxe", own).contains("replace its template in butane/"));
 }
 
 #[test]

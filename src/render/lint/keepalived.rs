@@ -69,7 +69,7 @@ fn check_instance(lint: &mut Lint<'_>, config: &Config<'_>, instance: usize) {
     for track in tracks {
         let weighted = match weight(&track.words) {
             Some(weight) => (weight != 0).then_some(track),
-            None => config.weight_of_script(track.words[0]),
+            None => config.weight_of(track.words[0]),
         };
         if let Some(statement) = weighted {
             let help = "leave the weight out: a failed check then means FAULT, and the address moves";
@@ -102,11 +102,15 @@ impl<'t> Config<'t> {
         statement.inside.last().map_or("", |head| self.statements[*head].words[0])
     }
 
-    /// The statement that gives the script of this name a weight other than 0.
-    fn weight_of_script(&self, name: &str) -> Option<&Statement<'t>> {
-        let script =
-            self.heads("vrrp_script").find(|head| self.statements[*head].words.get(1) == Some(&name))?;
-        self.within(script)
+    /// The statement that gives the tracked script, file or process of this name a weight other than 0.
+    fn weight_of(&self, name: &str) -> Option<&Statement<'t>> {
+        const TRACKED: [&str; 4] = ["vrrp_script", "vrrp_track_file", "track_file", "vrrp_track_process"];
+        let is_it = |head: &usize| {
+            let words = &self.statements[*head].words;
+            TRACKED.contains(&words[0]) && words.get(1) == Some(&name)
+        };
+        let tracked = (0..self.statements.len()).find(is_it)?;
+        self.within(tracked)
             .find(|statement| statement.words[0] == "weight" && weight(&statement.words) != Some(0))
     }
 }
