@@ -14,7 +14,7 @@ use crate::catalogue::ArtifactPath;
 use crate::document::At;
 use crate::generation::{Generation, Loaded};
 use crate::ids::Invalid;
-use crate::inventory::{self, AuthPass, Inventory, K3sToken, SecretReference, Secrets};
+use crate::inventory::{self, AuthPass, HmacKey, Inventory, K3sToken, SecretReference, Secrets};
 use crate::render::{self, Site, TemplateSource, Templates};
 use crate::report::{Finding, Report};
 
@@ -183,16 +183,24 @@ impl Loader {
 
     /// The values behind the references. What is wrong with one is said at its reference, without the value.
     fn secrets(&mut self, inventory: &Inventory, folder: &Path) -> Option<Secrets> {
-        let auth_pass = inventory
-            .keepalived
-            .auth_pass
-            .as_ref()
-            .map(|reference| self.secret(reference, folder, AuthPass::parse));
+        let keepalived = &inventory.keepalived;
+        let auth_pass = self.optional_secret(keepalived.auth_pass.as_ref(), folder, AuthPass::parse);
+        let auth_hmac = self.optional_secret(keepalived.auth_hmac.as_ref(), folder, HmacKey::parse);
         let k3s_token = self.secret(&inventory.k3s.token, folder, K3sToken::parse);
-        Some(Secrets {
-            auth_pass: auth_pass.map_or(Some(None), |secret| secret.map(Some))?,
-            k3s_token: k3s_token?,
-        })
+        Some(Secrets { auth_pass: auth_pass?, auth_hmac: auth_hmac?, k3s_token: k3s_token? })
+    }
+
+    /// `Some(None)` when the inventory asks for none; `None` when what it asks for cannot be had.
+    fn optional_secret<T>(
+        &mut self,
+        reference: Option<&At<SecretReference>>,
+        folder: &Path,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Option<Option<T>> {
+        match reference {
+            Some(reference) => self.secret(reference, folder, parse).map(Some),
+            None => Some(None),
+        }
     }
 
     fn secret<T>(

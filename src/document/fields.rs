@@ -135,10 +135,10 @@ impl<'d> Item<'d> {
     }
 
     /// A whole number within bounds, in `unit`.
-    pub fn number(&self, least: u32, most: u32, unit: &str) -> Option<u32> {
+    pub fn number(&self, least: u32, most: u32, unit: &str) -> Option<At<u32>> {
         let number = self.integer()?;
         match u32::try_from(number) {
-            Ok(number) if (least..=most).contains(&number) => Some(number),
+            Ok(number) if (least..=most).contains(&number) => Some(self.at(number)),
             _ => {
                 let help = format!("choose {least} to {most}{unit}");
                 self.push(self.at(()).error(format!("{number} is out of range")).help(help));

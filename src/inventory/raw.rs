@@ -48,18 +48,19 @@ pub struct Network {
 pub struct Keepalived {
     pub virtual_router_id: Option<At<VirtualRouterId>>,
     pub other_virtual_router_ids: Vec<At<VirtualRouterId>>,
-    pub advert_int: Option<u32>,
-    pub preempt_delay: Option<u32>,
+    pub advert_int: Option<At<u32>>,
+    pub preempt_delay: Option<At<u32>>,
     pub auth_pass: Option<At<SecretReference>>,
+    pub auth_hmac: Option<At<SecretReference>>,
     pub transport: Option<At<Transport>>,
     pub image: Option<At<ImageReference>>,
     pub image_has_curl: Option<At<bool>>,
     pub install: Option<At<InstallAs>>,
     pub run_on: Option<At<RunOn>>,
-    pub interval: Option<u32>,
-    pub timeout: Option<u32>,
-    pub fall: Option<u32>,
-    pub rise: Option<u32>,
+    pub interval: Option<At<u32>>,
+    pub timeout: Option<At<u32>>,
+    pub fall: Option<At<u32>>,
+    pub rise: Option<At<u32>>,
 }
 
 #[derive(Debug, Default)]
@@ -267,6 +268,7 @@ fn read_keepalived(item: &Item<'_>) -> Keepalived {
         image_has_curl: fields.get("image_has_curl").and_then(|item| Some(item.at(item.truth()?))),
         advert_int: fields.get("advert_int").and_then(|item| item.number(1, 60, " seconds")),
         auth_pass: fields.get("auth_pass").and_then(|item| read_secret(&item)),
+        auth_hmac: fields.get("auth_hmac").and_then(|item| read_secret(&item)),
         transport: fields.get("transport").and_then(|item| {
             item.choice(&[("multicast", Transport::Multicast), ("unicast", Transport::Unicast)])
         }),
