@@ -60,9 +60,16 @@ impl<'d> Item<'d> {
         self.report.borrow_mut().push(finding);
     }
 
-    /// Hides the value in every finding that draws its line: it is a secret in the wrong place.
+    /// Hides the value, of whatever shape, in every finding that draws its line: it is a secret in the wrong place.
     pub fn redact(&self) {
-        self.report.borrow_mut().redact(&self.node.place);
+        fn redact(node: &Node, report: &mut Report) {
+            match &node.value {
+                Value::List(nodes) => nodes.iter().for_each(|node| redact(node, report)),
+                Value::Map(entries) => entries.iter().for_each(|entry| redact(&entry.value, report)),
+                _ => report.redact(&node.place),
+            }
+        }
+        redact(self.node, &mut self.report.borrow_mut());
     }
 
     fn child(&self, name: &str, node: &'d Node) -> Item<'d> {
