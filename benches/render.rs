@@ -15,13 +15,17 @@ const RUNS: usize = 100;
 fn main() {
     let folder = tempfile::tempdir().unwrap();
     let root = env!("CARGO_MANIFEST_DIR");
-    let out = folder.path().join("bundle");
-    let render = || {
+    let render = |out: &std::path::Path| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pxe-serve"));
-        command.current_dir(root).args(["render", "--out"]).arg(&out).stderr(Stdio::null());
+        command.current_dir(root).args(["render", "--out"]).arg(out).stderr(Stdio::null());
         assert!(command.status().unwrap().success());
     };
-    report("render --out of the shipped inventory, as a process", RUNS, render);
+    let mut run = 0;
+    report("render --out of the shipped inventory to a new folder, as a process", RUNS, || {
+        run += 1;
+        render(&folder.path().join(run.to_string()));
+    });
+    report("the same again, nothing changed", RUNS, || render(&folder.path().join("1")));
     report("/bin/true, as a process", RUNS, || {
         assert!(Command::new("/bin/true").status().unwrap().success())
     });

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -14,6 +15,7 @@ use super::error::Strangers;
 /// A file of the tree that is about to be replaced.
 pub(super) struct OldFile {
     pub digest: Sha256,
+    pub mode: u32,
     pub modified: SystemTime,
 }
 
@@ -111,7 +113,8 @@ impl Walk<'_> {
             self.strangers.push(format!("{path}: changed since it was written"));
         }
         let modified = metadata.modified().map_err(Error::io("read", on_disk))?;
-        self.files.insert(path, OldFile { digest, modified });
+        let mode = metadata.permissions().mode() & 0o7777;
+        self.files.insert(path, OldFile { digest, mode, modified });
         Ok(())
     }
 }

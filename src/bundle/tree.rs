@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use crate::catalogue::{Artifact, Catalogue};
+use crate::catalogue::{Artifact, ArtifactPath, Catalogue};
 
 use super::ours::{OldFile, OldTree, old_tree};
 use super::place::Place;
@@ -25,6 +25,9 @@ pub fn write_tree(catalogue: &Catalogue, dir: &Path) -> Result<Written, Error> {
     let place = Place::take(dir)?;
     let old = old_tree(&place.target)?;
     place.clear()?;
+    if is_current(catalogue, &old) {
+        return Ok(Written::all_of(catalogue));
+    }
     let put = build(catalogue, &place.new, &old).and_then(|()| put_in_place(&place, old.is_empty()));
     if put.is_err() {
         // The reason why it failed matters more than whether the half-built tree could be removed.
@@ -34,6 +37,15 @@ pub fn write_tree(catalogue: &Catalogue, dir: &Path) -> Result<Written, Error> {
     // After an exchange, the old tree lies where the new one was built.
     place.clear()?;
     Ok(Written::all_of(catalogue))
+}
+
+/// Whether the old tree is the new one already, modes included: then nothing is written, which is kind to flash.
+fn is_current(catalogue: &Catalogue, old: &OldTree) -> bool {
+    let is_there = |(path, artifact): (&ArtifactPath, &Artifact)| {
+        old.get(path.as_str())
+            .is_some_and(|file| file.digest == artifact.digest().sha256 && file.mode == mode_of(artifact))
+    };
+    old.len() == catalogue.len() && catalogue.iter().all(is_there)
 }
 
 fn build(catalogue: &Catalogue, root: &Path, old: &OldTree) -> Result<(), Error> {
@@ -118,7 +130,7 @@ mod tests {
     fn a_change_moves_the_time_by_a_whole_second_even_when_the_clock_stands_still_or_goes_back() {
         let artifact =
             |text: &str| Artifact::new("a", text.to_owned(), Sensitivity::Public, Audience::Everyone);
-        let old = OldFile { digest: artifact("5").digest().sha256, modified: SystemTime::now() };
+        let old = OldFile { digest: artifact("5").digest().sha256, mode: 0o644, modified: SystemTime::now() };
         let long_ago = SystemTime::UNIX_EPOCH;
         assert_eq!(modified(&old, &artifact("5"), SystemTime::now()), old.modified);
         assert_eq!(modified(&old, &artifact("6"), long_ago), old.modified + Duration::from_secs(1));

@@ -122,8 +122,17 @@ fn with_versions(mut artifact: Artifact) -> Artifact {
     artifact
 }
 
+/// Reads no more of the config than it must: every config of a site passes here.
 fn version_of(ignition: &[u8]) -> Option<(u32, u32)> {
-    let config: serde_json::Value = serde_json::from_slice(ignition).ok()?;
-    let mut numbers = config.get("ignition")?.get("version")?.as_str()?.split('.');
+    #[derive(serde::Deserialize)]
+    struct Config {
+        ignition: Ignition,
+    }
+    #[derive(serde::Deserialize)]
+    struct Ignition {
+        version: String,
+    }
+    let config: Config = serde_json::from_slice(ignition).ok()?;
+    let mut numbers = config.ignition.version.split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }

@@ -83,6 +83,21 @@ fn a_tree_holds_the_catalogue_and_nothing_else_before_and_after_a_change() {
 }
 
 #[test]
+fn what_is_there_already_is_not_written_again_but_its_modes_are_set_right() {
+    let tmp = tempfile::tempdir().unwrap();
+    let www = tmp.path().join("www");
+    let secret = www.join("pxe/configs/keepalived-lenovo1.conf");
+    write_tree(&catalogue("same\n"), &www).unwrap();
+    let inode = || fs::metadata(&secret).unwrap().ino();
+    let before = inode();
+    write_tree(&catalogue("same\n"), &www).unwrap();
+    assert_eq!(inode(), before, "kind to flash");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
+    write_tree(&catalogue("same\n"), &www).unwrap();
+    assert_holds(&www, &catalogue("same\n"));
+}
+
+#[test]
 fn a_file_that_a_power_cut_left_empty_is_nothing_to_lose() {
     let tmp = tempfile::tempdir().unwrap();
     let www = tmp.path().join("www");
