@@ -101,6 +101,14 @@ impl Switch {
         namespace.sh("ip link add br0 type bridge; ip link set br0 up");
         Rc::new(Switch { namespace })
     }
+
+    /// As a switch does that looks for subscribers, and does not know of any.
+    pub fn drops_multicast(&self) {
+        // /sys shows the machine's network, not this one's.
+        self.namespace.sh("for port in $(ip -brief link show master br0 | cut -d@ -f1); do
+                 bridge link set dev $port mcast_flood off
+             done");
+    }
 }
 
 pub struct Cluster {
@@ -109,7 +117,9 @@ pub struct Cluster {
     pub vips: Vec<IpAddr>,
     pub nodes: Vec<Node>,
     pub timeline: Timeline,
-    pub site: Site,
+    /// How long two nodes may hold an address while it is handed over.
+    pub handover: Duration,
+    site: Site,
     switch: Rc<Switch>,
 }
 
@@ -140,7 +150,16 @@ impl Cluster {
             nodes.push(node);
         }
         let vips = shape.vips();
-        let cluster = Cluster { vips, inventory, nodes, timeline, site, switch: Rc::clone(switch), shape };
+        let cluster = Cluster {
+            vips,
+            inventory,
+            nodes,
+            timeline,
+            handover: Duration::ZERO,
+            site,
+            switch: Rc::clone(switch),
+            shape,
+        };
         cluster.wait("every monitor to tell of its node's own address", 10, |cluster| {
             cluster.timeline.holders().values().map(BTreeSet::len).sum::<usize>() >= cluster.nodes.len()
         });
@@ -191,13 +210,12 @@ impl Cluster {
         std::thread::sleep(Duration::from_secs_f64(seconds));
         assert_eq!(self.holder(), Some(node));
         for vip in &self.vips {
-            assert_eq!(self.timeline.changes(*vip, begin), 0, "{vip} went and came");
+            assert_eq!(self.timeline.changes(*vip, Some(begin)), 0, "{vip} went and came");
         }
     }
 
     /// The node's end of the cable stays up, and nothing comes through: the others and it are two networks.
     pub fn split_off(&self, node: usize) {
-        self.timeline.split(true);
         self.switch.namespace.sh(&format!("ip link set {} nomaster", self.port(node)));
     }
 
@@ -218,7 +236,35 @@ impl Cluster {
         format!("port{}", usize::from(self.shape.first_node) + node)
     }
 
-    /// A node is ready, and so is the rest of the house.
+    /// In a few words, for the table.
+    pub fn describe(&self) -> String {
+        let families: Vec<&str> = self
+            .shape
+            .networks
+            .iter()
+            .map(|network| if *network == IPV4 { "IPv4" } else { "IPv6" })
+            .collect();
+        let further: Vec<String> = self.shape.keepalived.iter().map(|line| format!(", `{line}`")).collect();
+        format!("{} nodes, {}{}", self.nodes.len(), families.join(" and "), further.concat())
+    }
+
+    /// The nodes whose keepalived may hold the address.
+    pub fn ready(&self) -> impl Iterator<Item = usize> {
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].is_ready())
+    }
+
+    /// Renders the inventory with an edit, and puts the new files on every node.
+    pub fn reinstall(&mut self, edit: impl Fn(String) -> String) {
+        let inventory = self.site.path("inventory.yaml");
+        let before = std::fs::read_to_string(&inventory).unwrap();
+        let after = edit(before.clone());
+        assert_ne!(before, after);
+        std::fs::write(&inventory, after).unwrap();
+        std::fs::remove_dir_all(self.site.path("bundle")).unwrap();
+        let bundle = self.site.render();
+        self.nodes.iter().for_each(|node| node.install(&bundle));
+    }
+
     pub fn wait_until_ready(&self, node: usize) {
         self.wait(&format!("{} to be ready", self.nodes[node].name), 15, |cluster| {
             cluster.nodes[node].is_ready()
@@ -255,11 +301,12 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.nodes.iter().for_each(|node| node.signal_keepalived(Signal::TERM));
         self.nodes.iter_mut().for_each(Node::keepalived_ends);
-        let overlaps = self.timeline.overlaps();
+        let mut overlaps = self.timeline.overlaps();
+        overlaps.retain(|(_, time)| *time > self.handover);
         if std::thread::panicking() || !overlaps.is_empty() {
             eprintln!("{}", self.timeline.story());
             for node in &self.nodes {
-                eprintln!("== {}\n{}", node.name, std::fs::read_to_string(node.log()).unwrap_or_default());
+                eprintln!("== {}\n{}", node.name, node.log_text());
             }
         }
         if !std::thread::panicking() {

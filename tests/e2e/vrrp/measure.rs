@@ -3,10 +3,13 @@
 use std::time::{Duration, Instant};
 
 use pxe_serve::failover::{Failure, Seconds, predict};
+use pxe_serve::ids::Priority;
+use pxe_serve::inventory::Role;
 use rustix::process::Signal;
 
 use super::api::Answer;
 use super::cluster::{Cluster, sole_holder};
+use super::table;
 
 /// A way to break the node that holds the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +69,7 @@ impl Cluster {
     /// Breaks the holder, and waits until another node holds the address, which must take as long as predicted.
     pub fn fails_over(&mut self, how: Break) -> Measured {
         let before = self.holder().expect("somebody holds the address");
-        let predicted = self.predicted(how.failure());
+        let predicted = self.predicted(how.failure(), before);
         let begin = Instant::now();
         how.happens(self, before);
         let moved = self.timeline.wait(Duration::from_secs(20), |holders| {
@@ -81,11 +84,25 @@ impl Cluster {
             self.nodes[before].name, self.nodes[holder].name, predicted.least, predicted.most
         );
         assert!(is_as_predicted(seconds, predicted), "{how:?} took {seconds:.2} s, predicted {predicted:?}");
-        Measured { failure: how.failure(), predicted, seconds, holder }
+        let measured = Measured { failure: how.failure(), predicted, seconds, holder };
+        table::record(&self.describe(), measured);
+        measured
     }
 
-    pub fn predicted(&self, failure: Failure) -> Seconds {
-        let predictions = predict(&self.inventory).predictions;
+    /// What the inventory lets expect when `holder` fails, and the nodes that are ready are the ones that may follow.
+    fn predicted(&self, failure: Failure, holder: usize) -> Seconds {
+        let mut inventory = self.inventory.clone();
+        let ready: Vec<usize> = self.ready().collect();
+        for (node, host) in inventory.hosts.iter_mut().enumerate() {
+            if node != holder && !ready.contains(&node) {
+                host.role = Role::Worker;
+            }
+        }
+        // It is the first in order, as if all of them had been there from the beginning.
+        let mut first = inventory.hosts.remove(holder);
+        first.role = Role::ControlPlane { priority: Priority::new(254).unwrap() };
+        inventory.hosts.insert(0, first);
+        let predictions = predict(&inventory).predictions;
         predictions.into_iter().find(|prediction| prediction.failure == failure).unwrap().total
     }
 }

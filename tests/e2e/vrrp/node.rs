@@ -106,6 +106,13 @@ impl Node {
         }
     }
 
+    /// Ends the check on the host, as systemd would.
+    pub fn stop_health_check(&mut self) {
+        let mut health = self.health.take().unwrap();
+        health.signal(Signal::TERM);
+        health.end(Duration::from_secs(5));
+    }
+
     /// Whether keepalived is ready to take over, or holds the address: the last state it said it enters.
     pub fn is_ready(&self) -> bool {
         let log = std::fs::read_to_string(self.log()).unwrap_or_default();
@@ -114,7 +121,12 @@ impl Node {
         last.is_some_and(|line| line.contains("BACKUP STATE") || line.contains("MASTER STATE"))
     }
 
-    pub fn log(&self) -> PathBuf {
+    fn log(&self) -> PathBuf {
         self.folder.join("log")
+    }
+
+    /// What its programs have said.
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
     }
 }

@@ -24,10 +24,12 @@ pub struct Event {
 struct Known {
     events: Vec<Event>,
     holders: Holders,
-    /// While the network is split, and for what follows, until it was said to be whole again.
+    /// Whether the network is split: then each part may have a holder.
     split: bool,
-    /// Moments with two holders and no split.
-    overlaps: Vec<String>,
+    /// Since when two nodes hold an address, and no split explains it.
+    doubled: BTreeMap<IpAddr, Instant>,
+    /// For how long they did.
+    overlaps: Vec<(IpAddr, Duration)>,
 }
 
 pub struct Timeline {
@@ -62,9 +64,7 @@ impl Timeline {
     pub fn split(&self, is_split: bool) {
         let mut known = self.shared.0.lock().unwrap();
         known.split = is_split;
-        if !is_split {
-            known.judge(Instant::now());
-        }
+        known.judge(Instant::now());
     }
 
     /// Waits until the holders are as `is_so` wants them, and gives the moment at which that became true.
@@ -85,14 +85,22 @@ impl Timeline {
         self.shared.0.lock().unwrap().holders.clone()
     }
 
-    /// How often `address` came or went since `moment`.
-    pub fn changes(&self, address: IpAddr, moment: Instant) -> usize {
-        let known = self.shared.0.lock().unwrap();
-        known.events.iter().filter(|event| event.at >= moment && event.address == address).count()
+    pub fn holders_of(&self, address: IpAddr) -> BTreeSet<usize> {
+        self.holders().remove(&address).unwrap_or_default()
     }
 
-    pub fn overlaps(&self) -> Vec<String> {
-        self.shared.0.lock().unwrap().overlaps.clone()
+    /// How often `address` came or went, since `moment` or ever.
+    pub fn changes(&self, address: IpAddr, moment: Option<Instant>) -> usize {
+        let known = self.shared.0.lock().unwrap();
+        let events = known.events.iter().filter(|event| Some(event.at) >= moment);
+        events.filter(|event| event.address == address).count()
+    }
+
+    /// How long an address was on two nodes, each time it was.
+    pub fn overlaps(&self) -> Vec<(IpAddr, Duration)> {
+        let known = self.shared.0.lock().unwrap();
+        let still = known.doubled.iter().map(|(address, since)| (*address, since.elapsed()));
+        known.overlaps.iter().copied().chain(still).collect()
     }
 
     /// Everything that was seen, for the message of a failure.
@@ -120,8 +128,12 @@ impl Known {
     }
 
     fn judge(&mut self, at: Instant) {
-        for (address, nodes) in self.holders.iter().filter(|(_, nodes)| nodes.len() > 1 && !self.split) {
-            self.overlaps.push(format!("{address} is on {nodes:?} at {at:?}"));
+        for (address, nodes) in &self.holders {
+            if nodes.len() > 1 && !self.split {
+                self.doubled.entry(*address).or_insert(at);
+            } else if let Some(since) = self.doubled.remove(address) {
+                self.overlaps.push((*address, at - since));
+            }
         }
     }
 }
