@@ -109,7 +109,8 @@ impl Loader {
         for name in Embedded::iter() {
             let Some(file) = Embedded::get(&name) else { continue };
             let Ok(text) = String::from_utf8(file.data.into_owned()) else { continue };
-            self.add_template(&mut templates, &name, format!("templates/{name} (built in)"), text);
+            let file = format!("templates/{name} (built in)");
+            add_template(&mut templates, &name, TemplateSource { file, text, built_in: true });
         }
         let mut files = BTreeMap::new();
         if let Some(folder) = folder {
@@ -118,7 +119,10 @@ impl Loader {
         for (name, file) in files {
             let Some(bytes) = self.read(&file, MAX_TEMPLATE_BYTES) else { continue };
             match String::from_utf8(bytes) {
-                Ok(text) => self.add_template(&mut templates, &name, file.display().to_string(), text),
+                Ok(text) => {
+                    let file = file.display().to_string();
+                    add_template(&mut templates, &name, TemplateSource { file, text, built_in: false });
+                }
                 Err(_) => {
                     let finding = Finding::error(file.display().to_string(), "is not UTF-8");
                     self.report.push(finding.help("save the template as UTF-8"));
@@ -126,15 +130,6 @@ impl Loader {
             }
         }
         templates
-    }
-
-    fn add_template(&mut self, templates: &mut Templates, name: &str, file: String, text: String) {
-        let source = TemplateSource { file, text };
-        if name == "artifacts.yaml" {
-            templates.artifact_lists.push(source);
-        } else if name.ends_with(".j2") {
-            templates.sources.insert(name.to_owned(), source);
-        }
     }
 
     /// Regular files below `folder`, by their path relative to `root`. Symlinks to files are followed, since
@@ -235,5 +230,14 @@ impl Loader {
                 format!("create it; `openssl rand -hex 32 > {path} && chmod 600 {path}` makes a token");
             Invalid::new(format!("{path} cannot be read as a text"), help)
         })
+    }
+}
+
+/// Other files of the folder, such as a README, are none of ours.
+fn add_template(templates: &mut Templates, name: &str, source: TemplateSource) {
+    if name == "artifacts.yaml" {
+        templates.artifact_lists.push(source);
+    } else if name.ends_with(".j2") {
+        templates.sources.insert(name.to_owned(), source);
     }
 }

@@ -134,6 +134,30 @@ impl Report {
         }
     }
 
+    /// Says one thing about one place once, for however many hosts it was found.
+    pub fn push_once(&mut self, finding: Finding) {
+        let same = |earlier: &Finding| {
+            let same_place = match &finding.place {
+                Some(_) => earlier.place == finding.place,
+                None => earlier.place.is_none() && earlier.path == finding.path,
+            };
+            same_place && earlier.severity == finding.severity && earlier.message == finding.message
+        };
+        if !self.findings.iter().any(same) {
+            self.push(finding);
+        }
+    }
+
+    /// Takes a secret out of all that was said: a message quotes what is wrong, and that may be the secret.
+    pub fn hide(&mut self, secret: &str) {
+        for finding in &mut self.findings {
+            let texts = [&mut finding.path, &mut finding.message].into_iter().chain(finding.help.as_mut());
+            for text in texts.filter(|text| text.contains(secret)) {
+                *text = text.replace(secret, "(secret)");
+            }
+        }
+    }
+
     pub fn extend(&mut self, other: Report) {
         other.findings.into_iter().for_each(|finding| self.push(finding));
         self.dropped += other.dropped;

@@ -120,18 +120,33 @@ pub struct LineStarts<'s> {
 impl<'s> LineStarts<'s> {
     pub fn new(source: &'s [u8]) -> Self {
         let breaks = source.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        LineStarts { source, starts: std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect() }
+        // The parser never sees a byte order mark.
+        let first = if source.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        LineStarts { source, starts: std::iter::once(first).chain(breaks.map(|(at, _)| at + 1)).collect() }
     }
 
     pub fn place(&self, file: &Arc<str>, mark: Mark) -> Place {
         let line = mark.line.max(1) as usize;
         let start = self.starts.get(line - 1).copied().unwrap_or(self.source.len());
         let end = self.starts.get(line).map_or(self.source.len(), |next| next - 1);
-        let text = String::from_utf8_lossy(&self.source[start..end.max(start)]);
-        let offset =
-            |chars: u32| start + text.chars().take(chars as usize).map(char::len_utf8).sum::<usize>();
-        let from = mark.column.saturating_sub(1);
-        let bytes = offset(from)..offset(from + mark.width);
+        let text = &self.source[start..end.max(start)];
+        let from = mark.column.saturating_sub(1) as usize;
+        let bytes = start + byte_offset(text, from)..start + byte_offset(text, from + mark.width as usize);
         Place { file: Arc::clone(file), line, column: mark.column as usize, bytes }
     }
+}
+
+/// Beyond this column nobody counts carets, and counting characters for every finding in a line of megabytes would take
+/// for ever.
+const LAST_EXACT_COLUMN: usize = 4096;
+
+/// Where a character of a line of UTF-8 begins, or the end of the line.
+fn byte_offset(line: &[u8], chars: usize) -> usize {
+    let is_start = |byte: &u8| byte & 0xc0 != 0x80;
+    if chars <= LAST_EXACT_COLUMN {
+        let mut starts = line.iter().enumerate().filter(|(_, byte)| is_start(byte));
+        return starts.nth(chars).map_or(line.len(), |(at, _)| at);
+    }
+    let at = chars.min(line.len());
+    at + line[at..].iter().take_while(|byte| !is_start(byte)).count()
 }

@@ -55,7 +55,7 @@ impl Document {
         match serde_yaml::from_str_with_options::<tree::Parsed>(text, limits()) {
             Ok(parsed) => Some(Document { root: tree::place(parsed, &file) }),
             Err(error) => {
-                let place = error.location().map(|location| tree::place_of(location, &file));
+                let place = error.location().map(|location| in_text(tree::place_of(location, &file), text));
                 let message = error.without_snippet().to_string();
                 // The parser puts its place in front of the message; ours is drawn beside the line.
                 let message = match message.split_once(": ") {
@@ -71,6 +71,16 @@ impl Document {
             }
         }
     }
+}
+
+/// A syntax error has a line and a column, but no bytes.
+fn in_text(place: Place, text: &str) -> Place {
+    let line_start: usize = text.split_inclusive('\n').take(place.line.saturating_sub(1)).map(str::len).sum();
+    let line = text[line_start..].lines().next().unwrap_or_default();
+    let before: usize = line.chars().take(place.column.saturating_sub(1)).map(char::len_utf8).sum();
+    let start = line_start + before;
+    let length = line[before..].chars().next().map_or(0, char::len_utf8);
+    Place { bytes: start..start + length, ..place }
 }
 
 fn limits() -> serde_yaml::Options {

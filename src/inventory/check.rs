@@ -49,8 +49,9 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
     network::check(&raw, &checker);
     let priorities = hosts::priorities(&raw.hosts, &settings, &checker);
     let bootstrap_host = bootstrap_host(&raw, &priorities, &checker);
-    let http_client = keepalived::check(&raw, priorities.len(), &checker);
+    keepalived::check(&raw, priorities.len(), &checker);
     let extra_config = check_k3s(&raw, &checker);
+    let phase = phase(&raw, &priorities, &checker);
     let hosts = hosts::build(&raw.hosts, settings, &priorities, bootstrap_host.as_ref(), &checker);
     if report.borrow().has_errors() {
         return None;
@@ -69,7 +70,7 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
             dhcp_range: network.dhcp_range.map(|range| range.value),
         },
         ssh_authorized_keys: ssh_authorized_keys.into_iter().map(|key| key.value).collect(),
-        keepalived: keepalived::build(keepalived, http_client)?,
+        keepalived: keepalived::build(keepalived)?,
         k3s: K3s {
             version: k3s.version?.value,
             token: k3s.token?,
@@ -79,7 +80,7 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
             service_cidr: k3s.service_cidr.map(|cidr| cidr.value),
             extra_config,
             bootstrap_host: bootstrap_host?,
-            phase: k3s.phase.map_or(Phase::Reinstall, |phase| phase.value),
+            phase,
         },
         fcos: Fcos {
             kernel: path_or(fcos.kernel, "pxe/fcos/kernel")?,
@@ -119,6 +120,21 @@ fn bootstrap_host(
             None
         }
         None => servers.first().map(|name| (*name).clone()),
+    }
+}
+
+/// Whoever reinstalls the only server has no cluster left to join.
+fn phase(raw: &raw::Inventory, priorities: &hosts::Priorities, checker: &Checker<'_>) -> Phase {
+    let is_alone = priorities.len() == 1;
+    match &raw.k3s.phase {
+        Some(phase) if is_alone && phase.value == Phase::Reinstall => {
+            let help = "write bootstrap, or leave the phase out: a single server starts its cluster anew";
+            checker.push(phase.warning("the only server would wait for another one to join").help(help));
+            phase.value
+        }
+        Some(phase) => phase.value,
+        None if is_alone => Phase::Bootstrap,
+        None => Phase::Reinstall,
     }
 }
 

@@ -66,7 +66,6 @@ pub struct Keepalived {
     pub auth_pass: Option<At<SecretReference>>,
     pub transport: Transport,
     pub image: ImageReference,
-    pub http_client: HttpClient,
     pub install: InstallAs,
     pub health_check: HealthCheck,
 }
@@ -83,14 +82,6 @@ pub enum Transport {
 pub enum InstallAs {
     Service,
     Quadlet,
-}
-
-/// What the health check asks the API server with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HttpClient {
-    Curl,
-    Wget,
-    None,
 }
 
 /// Where the health check runs: in keepalived's container, or on the host, which tells keepalived by a file.

@@ -14,7 +14,7 @@ use crate::ids::{
     Priority, Serial, SshPublicKey, VirtualRouterId,
 };
 
-use super::model::{Arch, DiskFormat, HttpClient, InstallAs, Phase, RunOn, SecretReference, Transport};
+use super::model::{Arch, DiskFormat, InstallAs, Phase, RunOn, SecretReference, Transport};
 
 #[derive(Debug, Default)]
 pub struct Inventory {
@@ -53,7 +53,7 @@ pub struct Keepalived {
     pub auth_pass: Option<At<SecretReference>>,
     pub transport: Option<At<Transport>>,
     pub image: Option<At<ImageReference>>,
-    pub image_http_client: Option<At<HttpClient>>,
+    pub image_has_curl: Option<At<bool>>,
     pub install: Option<At<InstallAs>>,
     pub run_on: Option<At<RunOn>>,
     pub interval: Option<u32>,
@@ -264,9 +264,7 @@ fn read_keepalived(item: &Item<'_>) -> Keepalived {
             .map(|item| one_or_many(&item, router_id))
             .unwrap_or_default(),
         preempt_delay: fields.get("preempt_delay").and_then(|item| item.number(0, 1000, " seconds")),
-        image_http_client: fields.get("image_http_client").and_then(|item| {
-            item.choice(&[("curl", HttpClient::Curl), ("wget", HttpClient::Wget), ("none", HttpClient::None)])
-        }),
+        image_has_curl: fields.get("image_has_curl").and_then(|item| Some(item.at(item.truth()?))),
         advert_int: fields.get("advert_int").and_then(|item| item.number(1, 60, " seconds")),
         auth_pass: fields.get("auth_pass").and_then(|item| read_secret(&item)),
         transport: fields.get("transport").and_then(|item| {
@@ -415,7 +413,12 @@ fn read_host(name: &At<&str>, item: &Item<'_>) -> Option<Host> {
 /// A value, or a list of them where one may have several.
 fn one_or_many<'d, T>(item: &Item<'d>, read: impl Fn(&Item<'d>) -> Option<At<T>>) -> Vec<At<T>> {
     match &item.node.value {
-        crate::document::Value::List(_) => item.list().unwrap_or_default().iter().filter_map(read).collect(),
+        crate::document::Value::List(nodes) => {
+            if nodes.is_empty() {
+                item.push(item.at(()).error("is empty").help("give at least one"));
+            }
+            item.list().unwrap_or_default().iter().filter_map(read).collect()
+        }
         _ => read(item).into_iter().collect(),
     }
 }

@@ -47,16 +47,14 @@ impl Declaration {
     }
 }
 
-/// Our list, then the user's; an entry with the path of an earlier one replaces it.
+/// Our list, then the user's; an entry with the path of one of ours replaces it. Within one list, entries of one path
+/// stand side by side: they may be for different hosts, and where they are not, the path is found to be taken.
 pub fn read(templates: &Templates, report: &mut Report) -> Vec<Declaration> {
     let mut declarations: Vec<Declaration> = Vec::new();
     for list in &templates.artifact_lists {
-        for declaration in read_list(list, templates, report) {
-            match declarations.iter_mut().find(|earlier| earlier.path.value == declaration.path.value) {
-                Some(earlier) => *earlier = declaration,
-                None => declarations.push(declaration),
-            }
-        }
+        let theirs = read_list(list, templates, report);
+        declarations.retain(|ours| theirs.iter().all(|their| their.path.value != ours.path.value));
+        declarations.extend(theirs);
     }
     declarations
 }
@@ -67,7 +65,8 @@ fn read_list(list: &TemplateSource, templates: &Templates, report: &mut Report) 
         let mut fields = Fields::of(&Item::root(&document.root, &cell))?;
         let entries =
             fields.require("artifacts", "write `artifacts:` and a list of entries below it")?.list()?;
-        let declarations: Vec<_> = entries.iter().filter_map(|item| read_entry(item, templates)).collect();
+        let declarations: Vec<_> =
+            entries.iter().filter_map(|item| read_entry(item, list, templates)).collect();
         fields.finish();
         Some(declarations)
     });
@@ -75,14 +74,14 @@ fn read_list(list: &TemplateSource, templates: &Templates, report: &mut Report) 
     declarations.unwrap_or_default()
 }
 
-fn read_entry(item: &Item<'_>, templates: &Templates) -> Option<Declaration> {
+fn read_entry(item: &Item<'_>, list: &TemplateSource, templates: &Templates) -> Option<Declaration> {
     let mut fields = Fields::of(item)?;
     let text = |item: Item<'_>| item.text().map(|text| item.at(text.to_owned()));
     let path = fields.require("path", "say where it is served, such as pxe/configs/NAME").and_then(text);
     let template =
         fields.require("template", "name its template, relative to the templates folder").and_then(text);
     let hosts = fields.get("hosts").and_then(text);
-    let install = fields.get("install").map(|item| read_install(&item));
+    let install = fields.get("install").map(|item| read_install(&item, list));
     fields.finish();
     if let Some(template) =
         template.as_ref().filter(|template| !templates.sources.contains_key(&template.value))
@@ -91,6 +90,7 @@ fn read_entry(item: &Item<'_>, templates: &Templates) -> Option<Declaration> {
         let help = crate::document::suggest(&template.value, &known)
             .unwrap_or_else(|| "add the file to the templates folder".into());
         item.push(template.error("there is no such template").help(help));
+        return None;
     }
     let install = match install {
         Some(None) => return None,
@@ -100,27 +100,30 @@ fn read_entry(item: &Item<'_>, templates: &Templates) -> Option<Declaration> {
     Some(Declaration { path: path?, template: template?, hosts, install })
 }
 
-fn read_install(item: &Item<'_>) -> Option<Install> {
+fn read_install(item: &Item<'_>, list: &TemplateSource) -> Option<Install> {
     let mut fields = Fields::of(item)?;
     let path =
         fields.require("path", "say where it goes on the node").and_then(|item| item.parse::<NodePath>());
     let mode = fields
         .require("mode", "write 0644, 0755 for a script, 0600 for a secret")
-        .and_then(|item| read_mode(&item));
+        .and_then(|item| read_mode(&item, list));
     let enable = fields.get("enable").and_then(|item| item.truth()).unwrap_or(false);
     let when = fields.get("when").and_then(|item| item.text().map(|text| item.at(text.to_owned())));
     fields.finish();
     Some(Install { path: path?.value, mode: mode?, enable, when })
 }
 
-fn read_mode(item: &Item<'_>) -> Option<At<u32>> {
+fn read_mode(item: &Item<'_>, list: &TemplateSource) -> Option<At<u32>> {
     let number = item.integer()?;
+    // 400 without the zero is 0o620, a mode like any other: only how it was written tells. An alias stands for a
+    // number that is written elsewhere.
+    let written = list.text.get(item.node.place.bytes.clone()).unwrap_or_default();
+    let is_octal = written.starts_with(['0', '*']);
     match u32::try_from(number) {
-        // `644` without the zero is 0o1204, which no one means: its owner could not read the file.
-        Ok(mode) if mode <= 0o777 && mode & 0o400 != 0 => Some(item.at(mode)),
+        Ok(mode) if is_octal && mode <= 0o777 && mode & 0o400 != 0 => Some(item.at(mode)),
         _ => {
             let help = "write it in octal, with a leading zero: 0644, 0755, 0600";
-            item.push(item.at(()).error(format!("{number} is not a file mode")).help(help));
+            item.push(item.at(()).error(format!("{written} is not a file mode")).help(help));
             None
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::Value;
 
-use crate::catalogue::{Audience, Sensitivity};
+use crate::catalogue::{Artifact, Audience, Sensitivity};
 use crate::document::At;
 use crate::ids::HostName;
 
@@ -36,126 +36,112 @@ pub fn render_declared(
     declarations: &[Declaration],
     boots: &[Boot<'_>],
 ) -> Installed {
-    let boot_contexts: Vec<Value> = boots.iter().map(|boot| contexts.boot(boot)).collect();
     let mut installed: Installed = boots.iter().map(|boot| (boot.name.clone(), Vec::new())).collect();
+    let boots: Vec<(&Boot<'_>, Value)> = boots.iter().map(|boot| (boot, contexts.boot(boot))).collect();
+    let mut expansion = Expansion { kitchen, compiled, contexts, boots: &boots };
     for declaration in declarations {
-        let wanted = |kitchen: &mut Kitchen<'_>, condition: Option<&At<String>>, index: usize| {
-            condition.is_none_or(|condition| holds(kitchen, compiled, condition, &boot_contexts[index]))
-        };
-        let chosen: Vec<usize> =
-            (0..boots.len()).filter(|index| wanted(kitchen, declaration.hosts.as_ref(), *index)).collect();
-        if chosen.is_empty() {
-            continue;
-        }
-        match declaration.scope() {
-            Scope::Shared => {
-                let hosts: BTreeSet<HostName> =
-                    chosen.iter().map(|index| boots[*index].host.name.clone()).collect();
-                let everyone = hosts.len() == kitchen.site.inventory.hosts.len();
-                let audience = if everyone { Audience::Everyone } else { Audience::Hosts(hosts) };
-                render_one(
-                    kitchen,
-                    compiled,
-                    declaration,
-                    &declaration.path.value,
-                    contexts.site(),
-                    &audience,
-                );
-            }
-            Scope::Host => {
-                for host in kitchen
-                    .site
-                    .inventory
-                    .hosts
-                    .iter()
-                    .filter(|host| chosen.iter().any(|index| boots[*index].host.name == host.name))
-                {
-                    let path = declaration.path.value.replace("{host}", host.name.as_str());
-                    render_one(
-                        kitchen,
-                        compiled,
-                        declaration,
-                        &path,
-                        &contexts.host(host),
-                        &Audience::host(&host.name),
-                    );
-                }
-            }
-            Scope::Boot => {
-                for index in &chosen {
-                    let (boot, context) = (&boots[*index], &boot_contexts[*index]);
-                    for name in std::iter::once(boot.name.as_str()).chain(boot.alias()) {
-                        let path = path_for(declaration, boot, name);
-                        render_one(
-                            kitchen,
-                            compiled,
-                            declaration,
-                            &path,
-                            context,
-                            &Audience::host(&boot.host.name),
-                        );
-                    }
-                }
-            }
-        }
+        let chosen = expansion.chosen(declaration.hosts.as_ref(), boots.iter().collect());
+        expansion.render(declaration, &chosen);
         let Some(install) = &declaration.install else { continue };
-        for index in chosen {
-            if wanted(kitchen, install.when.as_ref(), index) {
-                let boot = &boots[index];
-                installed.entry(boot.name.clone()).or_default().push(InstalledFile {
-                    source: path_for(declaration, boot, &boot.name),
-                    path: install.path.to_string(),
-                    mode: install.mode.value,
-                    enable: install.enable,
-                });
-            }
+        for (boot, _) in expansion.chosen(install.when.as_ref(), chosen) {
+            installed.entry(boot.name.clone()).or_default().push(InstalledFile {
+                source: path_for(declaration, boot, &boot.name),
+                path: install.path.to_string(),
+                mode: install.mode.value,
+                enable: install.enable,
+            });
         }
     }
     installed
 }
 
-fn path_for(declaration: &Declaration, boot: &Boot<'_>, name: &str) -> String {
-    declaration.path.value.replace("{name}", name).replace("{host}", boot.host.name.as_str())
+/// A boot and what templates know in it.
+type Chosen<'b> = &'b (&'b Boot<'b>, Value);
+
+struct Expansion<'e, 's> {
+    kitchen: &'e mut Kitchen<'s>,
+    compiled: &'e Compiled<'e>,
+    contexts: &'e Contexts<'e>,
+    boots: &'e [(&'e Boot<'e>, Value)],
 }
 
-fn render_one(
-    kitchen: &mut Kitchen<'_>,
-    compiled: &Compiled<'_>,
-    declaration: &Declaration,
-    path: &str,
-    context: &Value,
-    audience: &Audience,
-) {
-    let output = compiled.render(
-        &declaration.template.value,
-        path,
-        context,
-        &kitchen.site.secrets,
-        &mut kitchen.report,
-    );
-    let Some(output) = output else { return };
-    if output.sensitivity == Sensitivity::Secret
-        && let Some(install) = declaration.install.as_ref().filter(|install| install.mode.value & 0o077 != 0)
-    {
-        let message =
-            format!("{path} holds a secret, and mode {:04o} lets others read it", install.mode.value);
-        kitchen.report.push(install.mode.error(message).help("write 0600"));
+impl Kitchen<'_> {
+    /// Says it, and takes it for no.
+    fn undecided(&mut self, condition: &At<String>, why: &str) -> bool {
+        let help = "write an expression such as host.role == \"worker\" or host.labels.gpu is defined";
+        let finding = condition.error(format!("cannot be evaluated: {why}")).help(help);
+        self.report.push_once(finding);
+        false
     }
-    kitchen.add(path, output.text.into_bytes(), output.sensitivity, audience.clone());
 }
 
-fn holds(
-    kitchen: &mut Kitchen<'_>,
-    compiled: &Compiled<'_>,
-    condition: &At<String>,
-    context: &Value,
-) -> bool {
-    match compiled.holds(&condition.value, context) {
-        Ok(truth) => truth,
-        Err(why) => {
-            let help = "write an expression such as host.role == \"worker\" or host.labels.gpu is defined";
-            kitchen.report.push(condition.error(format!("cannot be evaluated: {why}")).help(help));
-            false
+impl Expansion<'_, '_> {
+    /// Those of `boots` for which the condition holds; without one, all.
+    fn chosen<'b>(&mut self, condition: Option<&At<String>>, mut boots: Vec<Chosen<'b>>) -> Vec<Chosen<'b>> {
+        let Some(written) = condition else { return boots };
+        let contexts: Vec<&Value> = self.boots.iter().map(|(_, context)| context).collect();
+        match self.compiled.condition(&written.value, &contexts) {
+            Ok(condition) => boots.retain(|(_, context)| {
+                condition.holds(context).unwrap_or_else(|why| self.kitchen.undecided(written, &why))
+            }),
+            Err(why) => {
+                self.kitchen.undecided(written, &why);
+                boots.clear();
+            }
+        }
+        boots
+    }
+
+    fn render(&mut self, declaration: &Declaration, chosen: &[Chosen<'_>]) {
+        match declaration.scope() {
+            Scope::Shared if chosen.is_empty() => {}
+            Scope::Shared => {
+                let hosts: BTreeSet<HostName> =
+                    chosen.iter().map(|(boot, _)| boot.host.name.clone()).collect();
+                let everyone = hosts.len() == self.kitchen.site.inventory.hosts.len();
+                let audience = if everyone { Audience::Everyone } else { Audience::Hosts(hosts) };
+                self.render_one(declaration, &declaration.path.value, self.contexts.site(), audience);
+            }
+            Scope::Host => {
+                // A host's boots stand side by side.
+                let mut boots: Vec<&Boot<'_>> = chosen.iter().map(|(boot, _)| *boot).collect();
+                boots.dedup_by_key(|boot| &boot.host.name);
+                for boot in boots {
+                    let path = path_for(declaration, boot, &boot.name);
+                    let context = self.contexts.host(boot.host);
+                    self.render_one(declaration, &path, &context, Audience::host(&boot.host.name));
+                }
+            }
+            Scope::Boot => {
+                for (boot, context) in chosen {
+                    for name in std::iter::once(boot.name.as_str()).chain(boot.alias()) {
+                        let path = path_for(declaration, boot, name);
+                        self.render_one(declaration, &path, context, Audience::host(&boot.host.name));
+                    }
+                }
+            }
         }
     }
+
+    fn render_one(&mut self, declaration: &Declaration, path: &str, context: &Value, audience: Audience) {
+        let Kitchen { site, report, .. } = &mut *self.kitchen;
+        let template = &declaration.template.value;
+        let Some(output) = self.compiled.render(template, path, context, &site.secrets, report) else {
+            return;
+        };
+        if output.sensitivity == Sensitivity::Secret
+            && let Some(install) =
+                declaration.install.as_ref().filter(|install| install.mode.value & 0o077 != 0)
+        {
+            let message =
+                format!("the file holds a secret, and mode {:04o} lets others read it", install.mode.value);
+            report.push_once(install.mode.error(message).help("write 0600"));
+        }
+        let artifact = Artifact::new(path, output.text.into_bytes(), output.sensitivity, audience);
+        self.kitchen.add_declared(path, artifact, &declaration.path);
+    }
+}
+
+fn path_for(declaration: &Declaration, boot: &Boot<'_>, name: &str) -> String {
+    declaration.path.value.replace("{name}", name).replace("{host}", boot.host.name.as_str())
 }

@@ -24,13 +24,7 @@ pub fn render(kitchen: &mut Kitchen<'_>, compiled: &Compiled<'_>, contexts: &Con
         all_vips => inventory.vips.control_planes.iter().map(|vip| vip.to_string()).collect::<Vec<_>>(),
         ..contexts.site().clone()
     };
-    let secrets = &kitchen.site.secrets;
-    let path = "pxe/failover.html";
-    if let Some(output) =
-        compiled.render("pages/failover.html.j2", path, &context, secrets, &mut kitchen.report)
-    {
-        kitchen.add(path, output.text.into_bytes(), output.sensitivity, Audience::Everyone);
-    }
+    kitchen.render(compiled, "pages/failover.html.j2", "pxe/failover.html", &context, Audience::Everyone);
 }
 
 /// The axis ends at the next whole second.

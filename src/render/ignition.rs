@@ -47,12 +47,12 @@ pub fn render_ignition(
         let Some(ignition) = compile(kitchen, &path, &output) else { continue };
         for name in std::iter::once(boot.name.as_str()).chain(boot.alias()) {
             let audience = Audience::host(&boot.host.name);
+            let path = format!("pxe/butane/{name}.bu");
             let butane = output.text.clone().into_bytes();
-            kitchen.add(&format!("pxe/butane/{name}.bu"), butane, output.sensitivity, audience.clone());
+            kitchen.add(&path, Artifact::new(&path, butane, output.sensitivity, audience.clone()));
             let path = format!("pxe/ignition/{name}.ign");
-            let artifact =
-                with_versions(Artifact::new(&path, ignition.clone(), output.sensitivity, audience));
-            kitchen.add_artifact(&path, artifact);
+            let artifact = Artifact::new(&path, ignition.clone(), output.sensitivity, audience);
+            kitchen.add(&path, with_versions(artifact));
         }
     }
 }

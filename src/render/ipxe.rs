@@ -21,21 +21,7 @@ pub fn render_ipxe(kitchen: &mut Kitchen<'_>, compiled: &Compiled<'_>, contexts:
             self_url => format!("{base_url}/{path}"),
             ..contexts.host(host)
         };
-        add(kitchen, compiled, "ipxe/host.ipxe.j2", &path, &context, Audience::host(&host.name));
+        kitchen.render(compiled, "ipxe/host.ipxe.j2", &path, &context, Audience::host(&host.name));
     }
-    add(kitchen, compiled, "ipxe/boot.ipxe.j2", "pxe/boot.ipxe", contexts.site(), Audience::Everyone);
-}
-
-fn add(
-    kitchen: &mut Kitchen<'_>,
-    compiled: &Compiled<'_>,
-    template: &str,
-    path: &str,
-    context: &minijinja::Value,
-    audience: Audience,
-) {
-    if let Some(output) = compiled.render(template, path, context, &kitchen.site.secrets, &mut kitchen.report)
-    {
-        kitchen.add(path, output.text.into_bytes(), output.sensitivity, audience);
-    }
+    kitchen.render(compiled, "ipxe/boot.ipxe.j2", "pxe/boot.ipxe", contexts.site(), Audience::Everyone);
 }

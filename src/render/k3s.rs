@@ -29,9 +29,21 @@ pub fn config(inventory: &Inventory, boot: &Boot<'_>) -> Map<String, Value> {
     };
     if boot.host.is_control_plane() {
         add_server_settings(inventory, &mut config);
-        config.extend(k3s.extra_config.clone());
+        add_extra(&k3s.extra_config, &mut config);
     }
     config
+}
+
+/// The user's own keys. What we have as a list is added to: without our `kube-apiserver-arg`, `/readyz` would answer 401
+/// and no node would ever be healthy. k3s takes `key` and `key+` for the same within one file.
+fn add_extra(extra: &Map<String, Value>, config: &mut Map<String, Value>) {
+    for (key, value) in extra {
+        match (config.get_mut(key.trim_end_matches('+')), value) {
+            (Some(Value::Array(ours)), Value::Array(theirs)) => ours.extend(theirs.iter().cloned()),
+            (Some(Value::Array(ours)), single) => ours.push(single.clone()),
+            _ => drop(config.insert(key.clone(), value.clone())),
+        }
+    }
 }
 
 /// "Critical configuration values": k3s refuses a server whose differ from the cluster's.

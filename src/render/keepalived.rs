@@ -3,7 +3,7 @@
 use minijinja::{Value, context};
 use serde::Serialize;
 
-use crate::inventory::{Host, HttpClient, Inventory, Keepalived, RunOn, Transport};
+use crate::inventory::{Host, Inventory, Keepalived, RunOn, Transport};
 
 /// One `vrrp_instance`. An instance speaks one family, so VIPs of both make two, which move together as a sync group.
 #[derive(Debug, Serialize)]
@@ -56,10 +56,5 @@ pub fn health_check(keepalived: &Keepalived) -> Value {
         fall => check.fall,
         rise => check.rise,
         run_on => match check.run_on { RunOn::Container => "container", RunOn::Host => "host" },
-        // The host is Fedora CoreOS, which has curl.
-        http_client => match (check.run_on, keepalived.http_client) {
-            (RunOn::Container, HttpClient::Wget) => "wget",
-            _ => "curl",
-        },
     }
 }

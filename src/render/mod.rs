@@ -15,10 +15,14 @@ mod keepalived;
 mod links;
 mod lint;
 mod templates;
+mod unused;
 
 use std::collections::BTreeSet;
 
-use crate::catalogue::{Artifact, ArtifactPath, Audience, Catalogue, Sensitivity};
+use crate::catalogue::{
+    Artifact, ArtifactPath, Audience, BadPath, Catalogue, MANIFEST_PATH, SHA256SUMS_PATH,
+};
+use crate::document::At;
 use crate::inventory::{Inventory, Secrets};
 use crate::report::{Finding, Report};
 
@@ -43,10 +47,14 @@ pub struct Rendered {
 
 pub fn render(site: &Site) -> Rendered {
     let mut kitchen = Kitchen { site, catalogue: Catalogue::default(), report: Report::new() };
+    let boots = boots::boots(&site.inventory);
+    let declarations = declared::read(&site.templates, &mut kitchen.report);
+    // A list that cannot be read asks for nothing.
+    if !kitchen.report.has_errors() {
+        unused::check(&site.templates, &declarations, &boots, &mut kitchen.report);
+    }
     if let Some(compiled) = templates::Compiled::new(&site.templates, &mut kitchen.report) {
         let contexts = context::Contexts::new(site);
-        let declarations = declared::read(&site.templates, &mut kitchen.report);
-        let boots = boots::boots(&site.inventory);
         let installed = expand::render_declared(&mut kitchen, &compiled, &contexts, &declarations, &boots);
         ignition::render_ignition(&mut kitchen, &compiled, &contexts, &boots, &installed);
         ipxe::render_ipxe(&mut kitchen, &compiled, &contexts);
@@ -54,9 +62,18 @@ pub fn render(site: &Site) -> Rendered {
         lint::lint(&kitchen.catalogue, &installed, &mut kitchen.report);
         links::check(site, &kitchen.catalogue, &mut kitchen.report);
     }
-    let Kitchen { catalogue, report, .. } = kitchen;
+    let Kitchen { catalogue, mut report, .. } = kitchen;
+    hide_secrets(&mut report, &site.secrets);
     let catalogue = (!report.has_errors()).then(|| catalogue.seal());
     Rendered { catalogue, report }
+}
+
+/// A finding may quote what a template made of a secret.
+fn hide_secrets(report: &mut Report, secrets: &Secrets) {
+    /// A password of fewer characters hides nothing, and stands in every other word of a finding.
+    const SHORTEST: usize = 4;
+    let values = secrets.auth_pass.iter().map(|secret| secret.reveal()).chain([secrets.k3s_token.reveal()]);
+    values.filter(|value| value.len() >= SHORTEST).for_each(|value| report.hide(value));
 }
 
 /// What the families add to while they render.
@@ -67,32 +84,58 @@ struct Kitchen<'s> {
 }
 
 impl Kitchen<'_> {
-    /// Adds a file; a path that is no path or is taken is a finding.
-    fn add(
-        &mut self,
-        path: &str,
-        bytes: Vec<u8>,
-        sensitivity: Sensitivity,
-        audience: Audience,
-    ) -> Option<&Artifact> {
-        let artifact = Artifact::new(path, bytes, sensitivity, audience);
-        self.add_artifact(path, artifact)
-    }
-
-    fn add_artifact(&mut self, path: &str, artifact: Artifact) -> Option<&Artifact> {
-        let parsed: ArtifactPath = match path.parse() {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                self.report
-                    .push(Finding::error(path, format!("{error}")).help("mend `path` in artifacts.yaml"));
-                return None;
+    /// Adds a file that is declared in artifacts.yaml; a path that is no path, or is taken, is a finding there.
+    fn add_declared(&mut self, path: &str, artifact: Artifact, written: &At<String>) {
+        let found = match self.insert(path, artifact) {
+            Ok(()) => return,
+            Err(NotAdded::BadPath(error)) => written.error(error.to_string()).help("mend `path`"),
+            Err(NotAdded::Reserved) => written
+                .error(format!("pxe-serve itself answers for {path}"))
+                .help("choose another path, such as pxe/configs/NAME"),
+            Err(NotAdded::Taken) => {
+                let help = "another entry makes this path or one below it; rename one, or choose other `hosts` for it";
+                written.error(format!("{path} is made twice")).help(help)
             }
         };
-        if self.catalogue.insert(parsed, artifact).is_err() {
-            let help = "two entries of artifacts.yaml make this path; rename one";
-            self.report.push(Finding::error(path, "is rendered twice").help(help));
-            return None;
-        }
-        self.catalogue.get(path)
+        self.report.push_once(found);
     }
+
+    /// Adds a file that every site has; if its path is taken, then by a declared one.
+    fn add(&mut self, path: &str, artifact: Artifact) {
+        if self.insert(path, artifact).is_err() {
+            let help = "choose another path for the entry in artifacts.yaml; to change this file, replace its template in butane/, ipxe/ or pages/";
+            self.report.push_once(Finding::error(path, "is made by pxe-serve itself as well").help(help));
+        }
+    }
+
+    fn insert(&mut self, path: &str, artifact: Artifact) -> Result<(), NotAdded> {
+        // The server answers for the first two, sealing makes the others.
+        const RESERVED: [&str; 4] = ["healthz", "readyz", MANIFEST_PATH, SHA256SUMS_PATH];
+        let parsed: ArtifactPath = path.parse().map_err(NotAdded::BadPath)?;
+        if RESERVED.contains(&path) {
+            return Err(NotAdded::Reserved);
+        }
+        self.catalogue.insert(parsed, artifact).map_err(|_| NotAdded::Taken)
+    }
+
+    /// Renders a template of ours into the catalogue.
+    fn render(
+        &mut self,
+        compiled: &templates::Compiled<'_>,
+        template: &str,
+        path: &str,
+        context: &minijinja::Value,
+        audience: Audience,
+    ) {
+        if let Some(output) = compiled.render(template, path, context, &self.site.secrets, &mut self.report) {
+            self.add(path, Artifact::new(path, output.text.into_bytes(), output.sensitivity, audience));
+        }
+    }
+}
+
+/// Why a file is not in the catalogue.
+enum NotAdded {
+    BadPath(BadPath),
+    Reserved,
+    Taken,
 }

@@ -3,13 +3,13 @@
 //! Undefined is an error, the final newline stays, and whether a template read a secret is noticed, not declared:
 //! what was made with one is secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Object;
-use minijinja::{Environment, UndefinedBehavior, Value, context};
+use minijinja::value::{Object, ValueKind};
+use minijinja::{Environment, Expression, UndefinedBehavior, Value, context};
 
 use crate::catalogue::Sensitivity;
 use crate::inventory::Secrets;
@@ -20,6 +20,8 @@ use crate::report::{Finding, Place, Report};
 pub struct TemplateSource {
     pub file: String,
     pub text: String,
+    /// Ours, from the binary; else the user's.
+    pub built_in: bool,
 }
 
 /// Template name (`configs/keepalived.conf.j2`) → source, the user's over ours.
@@ -33,6 +35,8 @@ pub struct Templates {
 /// The environment with every template in it.
 pub struct Compiled<'t> {
     environment: Environment<'t>,
+    /// For conditions, in which a host may lack a label.
+    conditions: Environment<'t>,
     templates: &'t Templates,
 }
 
@@ -60,7 +64,8 @@ impl<'t> Compiled<'t> {
         // For the range of an error. The variables that it records as well are never printed.
         environment.set_debug(true);
         environment.add_filter("yaml", to_yaml);
-        let mut compiled = Compiled { environment, templates };
+        environment.set_formatter(write_value);
+        let mut compiled = Compiled { environment, conditions: Environment::new(), templates };
         let mut whole = true;
         for (name, source) in &templates.sources {
             if let Err(error) = compiled.environment.add_template(name, &source.text) {
@@ -99,22 +104,27 @@ impl<'t> Compiled<'t> {
                     None => Finding::error(name, "there is no such template")
                         .help("add the file to the templates folder"),
                 };
-                report.push(Finding { path: of.to_owned(), ..finding });
+                report.push_once(Finding { path: of.to_owned(), ..finding });
                 None
             }
         }
     }
 
-    /// Evaluates a condition of artifacts.yaml in a template's context.
-    pub fn holds(&self, expression: &str, context: &Value) -> Result<bool, String> {
-        let say =
-            |error: minijinja::Error| error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-        let expression = self.environment.compile_expression(expression).map_err(say)?;
-        let value = expression.eval(context.clone()).map_err(say)?;
-        if value.is_undefined() {
-            Err("it names something that is not defined".to_owned())
-        } else {
-            Ok(value.is_true())
+    /// Compiles a condition of artifacts.yaml, to be asked in each of these contexts.
+    ///
+    /// A label or a variable that a host does not have is undefined, and equal to nothing; any other name that none of
+    /// the contexts has is misspelt.
+    pub fn condition<'e>(
+        &'e self,
+        expression: &'e str,
+        contexts: &[&Value],
+    ) -> Result<Condition<'e>, String> {
+        let expression = self.conditions.compile_expression(expression).map_err(say)?;
+        // A set of strings in no order: the first in the alphabet is reported.
+        let names: BTreeSet<String> = expression.undeclared_variables(true).into_iter().collect();
+        match names.iter().find(|name| !contexts.iter().any(|context| knows(context, name))) {
+            Some(name) => Err(format!("`{name}` is not defined")),
+            None => Ok(Condition { expression }),
         }
     }
 
@@ -140,6 +150,43 @@ impl<'t> Compiled<'t> {
     }
 }
 
+fn say(error: minijinja::Error) -> String {
+    error.detail().map_or_else(|| error.kind().to_string(), str::to_owned)
+}
+
+/// Whether the dotted name means something; what is below labels and vars differs from host to host.
+fn knows(context: &Value, name: &str) -> bool {
+    let mut value = context.clone();
+    let mut path = String::new();
+    for word in name.split('.') {
+        if ["host.labels", "host.vars"].contains(&path.as_str()) {
+            return true;
+        }
+        value = value.get_attr(word).unwrap_or_default();
+        if value.is_undefined() {
+            return false;
+        }
+        path = if path.is_empty() { word.to_owned() } else { format!("{path}.{word}") };
+    }
+    true
+}
+
+/// Whether an entry of artifacts.yaml is for a host.
+pub struct Condition<'e> {
+    expression: Expression<'e, 'e>,
+}
+
+impl Condition<'_> {
+    pub fn holds(&self, context: &Value) -> Result<bool, String> {
+        let value = self.expression.eval(context.clone()).map_err(say)?;
+        match value.kind() {
+            // "no" and "false" would count as true.
+            ValueKind::String => Err("it is a text, not true or false".to_owned()),
+            _ => Ok(value.is_true()),
+        }
+    }
+}
+
 fn report_source(report: &mut Report, source: &TemplateSource) -> Arc<str> {
     let file: Arc<str> = source.file.as_str().into();
     report.add_source(file.clone(), source.text.as_str());
@@ -150,12 +197,27 @@ fn report_source(report: &mut Report, source: &TemplateSource) -> Arc<str> {
 fn to_yaml(value: Value) -> Result<String, minijinja::Error> {
     let text = serde_yaml::to_string(&value)
         .map_err(|error| minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, error.to_string()))?;
-    // The line of the template ends with a newline of its own.
-    Ok(text.trim_end_matches('\n').to_owned())
+    // The line of the template ends with a newline of its own. Only the one: the last value may be a text that ends in some.
+    Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+}
+
+/// As YAML writes them: a truth value in lower case, and no "None" where a host has no such value.
+fn write_value(
+    out: &mut minijinja::Output<'_>,
+    state: &mut minijinja::State<'_, '_>,
+    value: &Value,
+) -> Result<(), minijinja::Error> {
+    match value.kind() {
+        ValueKind::Bool => out.write_str(if value.is_true() { "true" } else { "false" }).map_err(Into::into),
+        ValueKind::None => {
+            let detail = "there is no value to write here; ask with `if` whether there is one";
+            Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, detail))
+        }
+        _ => minijinja::escape_formatter(out, state, value),
+    }
 }
 
 /// The secrets as templates see them; remembers whether any was read.
-#[derive(Debug)]
 struct SecretValues {
     values: BTreeMap<&'static str, Value>,
     was_read: AtomicBool,
@@ -172,6 +234,12 @@ impl SecretValues {
 
     fn sensitivity(&self) -> Sensitivity {
         if self.was_read.load(Ordering::Relaxed) { Sensitivity::Secret } else { Sensitivity::Public }
+    }
+}
+
+impl std::fmt::Debug for SecretValues {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secrets)")
     }
 }
 

@@ -4,6 +4,15 @@
 mod architecture;
 mod bundle;
 mod butane;
+mod canary;
 mod cli;
+mod docs;
 mod inventory;
+mod laws;
+mod lint;
 mod package;
+mod render;
+mod serving;
+mod site;
+mod templates;
+mod views;

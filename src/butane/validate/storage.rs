@@ -1,5 +1,7 @@
 //! Files, filesystems, RAIDs and encrypted volumes, as Ignition wants them.
 
+use std::collections::BTreeSet;
+
 use super::generated::{Checker, path_problem};
 use super::url;
 use crate::butane::record::Record;
@@ -10,23 +12,22 @@ const FORMATS: [(&str, usize); 5] = [("ext4", 16), ("btrfs", 256), ("xfs", 12), 
 impl Checker<'_, '_> {
     /// What the lists have to say about each other.
     pub(super) fn storage(&mut self, storage: &Record) {
-        let directories: Vec<&str> =
-            storage.records("directories").map(|directory| directory.text_or_empty("path")).collect();
-        let links: Vec<&str> = storage.records("links").map(|link| link.text_or_empty("path")).collect();
+        let paths = |list| storage.records(list).map(|node| node.text_or_empty("path"));
+        let directories: BTreeSet<&str> = paths("directories").collect();
+        let links: BTreeSet<&str> = paths("links").collect();
         for (list, message) in [
             ("directories", "directory path includes link in config"),
             ("files", "file path includes link in config"),
             ("links", "link path includes link in config"),
         ] {
             for node in storage.records(list) {
-                let path = node.text_or_empty("path");
-                for _ in links.iter().filter(|link| is_below(path, link)) {
+                for _ in parents(node.text_or_empty("path")).filter(|parent| links.contains(parent)) {
                     self.findings.error(node.origin, message);
                 }
             }
         }
         for link in storage.records("links").filter(|link| link.is_true("hard")) {
-            if link.text("target").is_some_and(|target| directories.contains(&target)) {
+            if link.text("target").is_some_and(|target| directories.contains(target)) {
                 self.findings.error(link.origin, "hard link target is a directory");
             }
             for owner in ["user", "group"] {
@@ -224,7 +225,7 @@ fn is_unset(custom: &Record) -> bool {
     custom.filled("pin").is_none() && custom.filled("config").is_none() && !custom.is_true("needs_network")
 }
 
-/// Strictly below: `/a/b` is below `/a`, `/ab` and `/a` are not.
-fn is_below(path: &str, parent: &str) -> bool {
-    path.strip_prefix(parent).is_some_and(|rest| rest.starts_with('/'))
+/// `/a/b` and `/a` for `/a/b/c`.
+fn parents(path: &str) -> impl Iterator<Item = &str> {
+    path.char_indices().rev().filter(|(_, c)| *c == '/').map(|(at, _)| &path[..at])
 }

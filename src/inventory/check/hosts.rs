@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::document::{At, suggest};
-use crate::ids::{HostName, Priority};
+use crate::ids::{HostName, PartitionLabel, Priority};
 use crate::inventory::model::{Arch, DataDisk, Host, Role};
 use crate::inventory::raw::{self, RoleWord, Settings};
 use crate::report::Finding;
@@ -221,6 +221,18 @@ fn check_disks(
                     .help("a data disk has one partition"),
             );
         }
+        if let Some(label) = label(index, disk)
+            && earlier
+                .iter()
+                .enumerate()
+                .any(|(index, other)| self::label(index, other).as_ref() == Some(&label))
+        {
+            let at = disk.label.as_ref().map_or_else(|| disk.device.error(""), |label| label.error(""));
+            let help = "a disk is found by its label, so each needs its own";
+            checker.push(
+                Finding { message: format!("another disk has the label {label} already"), ..at }.help(help),
+            );
+        }
         if earlier.iter().any(|other| other.path.value == disk.path.value) {
             checker.push(
                 disk.path.error("another disk is mounted here already").help("give each disk its own path"),
@@ -229,14 +241,18 @@ fn check_disks(
     }
 }
 
+/// As written, else `data0`, `data1` … by the disk's place in the list.
+fn label(index: usize, disk: &raw::Disk) -> Option<PartitionLabel> {
+    match &disk.label {
+        Some(label) => Some(label.value.clone()),
+        None => format!("data{index}").parse().ok(),
+    }
+}
+
 fn data_disk(index: usize, disk: &raw::Disk) -> Option<DataDisk> {
-    let label = match &disk.label {
-        Some(label) => label.value.clone(),
-        None => format!("data{index}").parse().ok()?,
-    };
     Some(DataDisk {
         device: disk.device.value.clone(),
-        label,
+        label: label(index, disk)?,
         path: disk.path.value.clone(),
         format: disk.format,
     })

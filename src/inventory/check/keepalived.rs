@@ -1,7 +1,7 @@
 //! Rules about keepalived: ids that collide, images that lack what the check needs, timers out of proportion.
 
 use crate::ids::{ImageReference, VirtualRouterId};
-use crate::inventory::model::{HealthCheck, HttpClient, InstallAs, Keepalived, RunOn, Transport};
+use crate::inventory::model::{HealthCheck, InstallAs, Keepalived, RunOn, Transport};
 use crate::inventory::raw;
 use crate::report::Finding;
 
@@ -10,12 +10,13 @@ use super::Checker;
 /// 2.0.20 has curl; see [`KNOWN_IMAGES`].
 const DEFAULT_IMAGE: &str = "docker.io/osixia/keepalived:2.0.20";
 
-/// Repository, beginning of the tag, and what is in the image to ask an API server with. The first match counts.
-/// Where an image keeps its own configuration does not matter: the unit names ours.
-const KNOWN_IMAGES: &[(&str, &str, HttpClient)] = &[
-    ("osixia/keepalived", "2.0.", HttpClient::Curl),
+/// Repository, beginning of the tag, and whether curl is in the image. The first match counts. Where an image keeps its
+/// own configuration does not matter: the unit names ours. BusyBox's wget would not do: when the API hangs, the helper
+/// that speaks TLS for it outlives every time limit.
+const KNOWN_IMAGES: &[(&str, &str, bool)] = &[
+    ("osixia/keepalived", "2.0.", true),
     // The rewrite of 2026 (keepalived 2.3.4) has removed it.
-    ("osixia/keepalived", "", HttpClient::None),
+    ("osixia/keepalived", "", false),
 ];
 
 /// The health check's usual timers, in seconds: a failure is noticed within interval × fall.
@@ -24,8 +25,7 @@ const TIMEOUT_SECONDS: u32 = 2;
 const FALL: u32 = 2;
 const RISE: u32 = 2;
 
-/// Runs the rules; what the image has to ask the API server with, as written or as known.
-pub fn check(raw: &raw::Inventory, servers: usize, checker: &Checker<'_>) -> HttpClient {
+pub fn check(raw: &raw::Inventory, servers: usize, checker: &Checker<'_>) {
     let keepalived = &raw.keepalived;
     check_router_ids(keepalived, checker);
     if servers > 0 && servers.is_multiple_of(2) {
@@ -35,7 +35,7 @@ pub fn check(raw: &raw::Inventory, servers: usize, checker: &Checker<'_>) -> Htt
     }
     check_timers(keepalived, checker);
     check_families(raw, checker);
-    check_image(keepalived, checker)
+    check_image(keepalived, checker);
 }
 
 fn check_router_ids(keepalived: &raw::Keepalived, checker: &Checker<'_>) {
@@ -109,49 +109,41 @@ fn check_families(raw: &raw::Inventory, checker: &Checker<'_>) {
     }
 }
 
-fn check_image(keepalived: &raw::Keepalived, checker: &Checker<'_>) -> HttpClient {
-    let default: Option<ImageReference> = DEFAULT_IMAGE.parse().ok();
-    let image = keepalived.image.as_ref().map(|image| &image.value).or(default.as_ref());
-    if let Some(image) = keepalived.image.as_ref().filter(|image| !image.value.is_pinned_by_digest()) {
+fn check_image(keepalived: &raw::Keepalived, checker: &Checker<'_>) {
+    let Some(image) = &keepalived.image else { return };
+    if !image.value.is_pinned_by_digest() {
         let help = "pin it: `skopeo inspect docker://IMAGE` prints the digest, write IMAGE@sha256:…";
         checker.push(image.note("a tag can be moved to other contents").help(help));
     }
-    let known =
-        keepalived.image_http_client.as_ref().map(|client| client.value).or_else(|| known_client(image?));
-    let on_host = keepalived.run_on.as_ref().is_some_and(|run_on| run_on.value == RunOn::Host);
-    match known {
-        _ if on_host => known.unwrap_or(HttpClient::None),
-        Some(HttpClient::None) => {
-            let message = "the image has neither curl nor wget, so the health check in it can never succeed";
+    if keepalived.run_on.as_ref().is_some_and(|run_on| run_on.value == RunOn::Host) {
+        return;
+    }
+    match keepalived.image_has_curl.as_ref().map(|has| has.value).or_else(|| has_curl(&image.value)) {
+        Some(true) => {}
+        Some(false) => {
             let help = "write `health_check: {run_on: host}`, or take an image with curl, such as docker.io/osixia/keepalived:2.0.20";
-            checker.push(Finding {
-                place: keepalived.image.as_ref().map(|image| image.place.clone()),
-                ..Finding::error("keepalived.image", message).help(help)
-            });
-            HttpClient::None
+            checker.push(
+                image
+                    .error("there is no curl in the image, so the health check in it never succeeds")
+                    .help(help),
+            );
         }
-        Some(client) => client,
         None => {
-            let message = "whether this image has curl is not known";
-            let help = "look (`podman run --rm --entrypoint which IMAGE curl`), and write `image_http_client: curl`, `wget` or `none`";
-            checker.push(Finding {
-                place: keepalived.image.as_ref().map(|image| image.place.clone()),
-                ..Finding::warning("keepalived.image", message).help(help)
-            });
-            HttpClient::Curl
+            let help = "look (`podman run --rm --entrypoint which IMAGE curl`) and write `image_has_curl: true`, or `health_check: {run_on: host}`";
+            checker.push(image.warning("whether there is curl in this image is not known").help(help));
         }
     }
 }
 
-fn known_client(image: &ImageReference) -> Option<HttpClient> {
+fn has_curl(image: &ImageReference) -> Option<bool> {
     let (repository, tag) = image.repository_and_tag();
-    let known = KNOWN_IMAGES.iter().find(|(name, tag_begin, _)| {
-        repository.ends_with(name) && tag.is_some_and(|tag| tag.starts_with(tag_begin))
+    let known = KNOWN_IMAGES.iter().find(|(name, tag_begins, _)| {
+        repository.ends_with(name) && tag.is_some_and(|tag| tag.starts_with(tag_begins))
     });
-    known.map(|(_, _, client)| *client)
+    known.map(|(_, _, has_curl)| *has_curl)
 }
 
-pub fn build(raw: raw::Keepalived, http_client: HttpClient) -> Option<Keepalived> {
+pub fn build(raw: raw::Keepalived) -> Option<Keepalived> {
     Some(Keepalived {
         virtual_router_id: raw.virtual_router_id?.value,
         advert_int_seconds: raw.advert_int.unwrap_or(1),
@@ -162,7 +154,6 @@ pub fn build(raw: raw::Keepalived, http_client: HttpClient) -> Option<Keepalived
             Some(image) => image.value,
             None => DEFAULT_IMAGE.parse().ok()?,
         },
-        http_client,
         install: raw.install.map_or(InstallAs::Service, |install| install.value),
         health_check: HealthCheck {
             run_on: raw.run_on.map_or(RunOn::Container, |run_on| run_on.value),

@@ -36,7 +36,15 @@ pub struct Store {
     /// What the index says on disk, so that it is not written again.
     written: Mutex<Vec<u8>>,
     /// Locked until dropped.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Store {
+    /// Closing the file is not enough: a child that another thread is just starting holds a copy of it until it execs,
+    /// and a flock(2) lasts as long as any copy.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Store {
@@ -57,7 +65,7 @@ impl Store {
             Err(TryLockError::WouldBlock) => return Err(Error::StateDirInUse { path: dir.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        Ok(Store { index: dir.join("index.json"), blobs, written: Mutex::default(), _lock: lock })
+        Ok(Store { index: dir.join("index.json"), blobs, written: Mutex::default(), lock })
     }
 
     /// Everything a former process left that is still of use.

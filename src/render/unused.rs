@@ -1,0 +1,39 @@
+//! Templates of the user's that nothing asks for: a misspelt name must not quietly give a machine somebody else's file.
+
+use std::collections::BTreeSet;
+
+use crate::document::suggest;
+use crate::report::{Finding, Report};
+
+use super::boots::Boot;
+use super::declared::Declaration;
+use super::templates::Templates;
+
+/// What pxe-serve asks for by itself.
+const FIXED: [&str; 4] =
+    ["butane/node.bu.j2", "ipxe/boot.ipxe.j2", "ipxe/host.ipxe.j2", "pages/failover.html.j2"];
+
+pub fn check(templates: &Templates, declarations: &[Declaration], boots: &[Boot<'_>], report: &mut Report) {
+    let special = boots.iter().flat_map(|boot| [boot.name.as_str(), boot.host.name.as_str()]);
+    let special: BTreeSet<String> = special.map(|name| format!("butane/{name}.bu.j2")).collect();
+    let declared = declarations.iter().map(|declaration| declaration.template.value.as_str());
+    let asked: BTreeSet<&str> =
+        FIXED.into_iter().chain(special.iter().map(String::as_str)).chain(declared).collect();
+    for (name, source) in &templates.sources {
+        if source.built_in || asked.contains(name.as_str()) || is_included(name, templates) {
+            continue;
+        }
+        let known: Vec<&str> = asked.iter().copied().collect();
+        let help = suggest(name, &known).unwrap_or_else(|| {
+            "add an entry for it to artifacts.yaml; in butane/ it needs the name of a host or of an Ignition config"
+                .into()
+        });
+        report.push(Finding::warning(&source.file, "nothing is made from this template").help(help));
+    }
+}
+
+/// `include`, `import` and `extends` name it in quotes.
+fn is_included(name: &str, templates: &Templates) -> bool {
+    let quoted = [format!("\"{name}\""), format!("'{name}'")];
+    templates.sources.values().any(|source| quoted.iter().any(|quoted| source.text.contains(quoted)))
+}
