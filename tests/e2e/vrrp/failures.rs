@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::alone;
-use super::cluster::{Cluster, Shape};
+use super::cluster::Cluster;
 use super::measure::{Break, Measured};
+use super::shape::Shape;
+use super::{alone, beside_others};
 
 /// What keeps a homelab's API server down, in turn; a hang once, since its own prediction is longer than the others'.
 const TWENTY: [Break; 20] = {
@@ -37,7 +38,7 @@ const TWENTY: [Break; 20] = {
 
 #[test]
 fn twenty_failovers_in_a_row_succeed_within_five_seconds() {
-    let Some(_alone) = alone() else { return };
+    let Some(_turn) = alone() else { return };
     let mut cluster = Cluster::elected(Shape::default());
     let mut seconds: Vec<f64> = TWENTY
         .iter()
@@ -53,11 +54,20 @@ fn twenty_failovers_in_a_row_succeed_within_five_seconds() {
 
 #[test]
 fn an_api_that_hangs_is_noticed_by_the_checks_own_limit() {
-    let Some(_alone) = alone() else { return };
+    let Some(_turn) = alone() else { return };
     let mut cluster = Cluster::elected(Shape { priorities: vec![100, 90], ..Shape::default() });
-    for number in 0..3 {
+    for number in 0..2 {
         fail_and_repair(&mut cluster, Break::ApiHangs, number);
     }
+}
+
+#[test]
+fn a_killed_keepalived_leaves_no_second_holder() {
+    let Some(_turn) = beside_others() else { return };
+    let mut cluster = Cluster::elected(Shape::default());
+    assert_eq!(cluster.fails_over(Break::KeepalivedIsKilled).holder, 1);
+    cluster.wait_until_ready(0);
+    cluster.keeps(1, 2.0);
 }
 
 /// The next failure comes when somebody is there to take over, and at another point of the timers' intervals.

@@ -1,16 +1,17 @@
 //! What the health check makes of the API server.
 
-use super::alone;
 use super::api::Answer;
-use super::cluster::{Cluster, Shape};
+use super::beside_others;
+use super::cluster::Cluster;
 use super::measure::Break;
+use super::shape::Shape;
 
 /// More than two failed checks and the election after them.
 const LONG_ENOUGH: f64 = 7.0;
 
 #[test]
 fn old_k3s_answers_401_and_keeps_the_address() {
-    let Some(_alone) = alone() else { return };
+    let Some(_turn) = beside_others() else { return };
     let mut cluster = Cluster::elected(Shape { k3s_version: "v1.30.4+k3s1", ..Shape::default() });
     for node in 0..3 {
         Break::ApiAnswers(401).happens(&mut cluster, node);
@@ -21,7 +22,7 @@ fn old_k3s_answers_401_and_keeps_the_address() {
 
 #[test]
 fn nobody_holds_the_address_while_nobody_is_healthy() {
-    let Some(_alone) = alone() else { return };
+    let Some(_turn) = beside_others() else { return };
     let mut cluster = Cluster::elected(Shape::default());
     for (node, how) in
         [Break::ApiAnswers(503), Break::ApiStops, Break::ApiAnswers(401)].into_iter().enumerate()
@@ -42,7 +43,7 @@ fn nobody_holds_the_address_while_nobody_is_healthy() {
 
 #[test]
 fn the_check_on_the_host_moves_the_address_as_the_one_in_the_container() {
-    let Some(_alone) = alone() else { return };
+    let Some(_turn) = beside_others() else { return };
     let shape = Shape { keepalived: vec!["health_check: {run_on: host}"], ..Shape::default() };
     let mut cluster = Cluster::elected(shape);
     assert_eq!(cluster.fails_over(Break::ApiAnswers(500)).holder, 1);

@@ -19,6 +19,7 @@ pub enum Break {
     ApiHangs,
     CableIsPulled,
     KeepalivedStops,
+    KeepalivedIsKilled,
 }
 
 impl Break {
@@ -26,7 +27,7 @@ impl Break {
         match self {
             Break::ApiStops | Break::ApiAnswers(_) => Failure::ApiFails,
             Break::ApiHangs => Failure::ApiHangs,
-            Break::CableIsPulled => Failure::HostDies,
+            Break::CableIsPulled | Break::KeepalivedIsKilled => Failure::HostDies,
             Break::KeepalivedStops => Failure::GracefulStop,
         }
     }
@@ -36,8 +37,9 @@ impl Break {
             Break::ApiStops => cluster.nodes[node].api_answers(Answer::Refused),
             Break::ApiAnswers(status) => cluster.nodes[node].api_answers(Answer::Status(status)),
             Break::ApiHangs => cluster.nodes[node].api_answers(Answer::Hangs),
-            Break::CableIsPulled => cluster.pull_cable(node),
+            Break::CableIsPulled => cluster.switch.pull_cable(cluster.port(node)),
             Break::KeepalivedStops => cluster.nodes[node].signal_keepalived(Signal::TERM),
+            Break::KeepalivedIsKilled => cluster.nodes[node].kill_vrrp_process(),
         }
     }
 
@@ -46,11 +48,13 @@ impl Break {
             Break::ApiStops | Break::ApiAnswers(_) | Break::ApiHangs => {
                 cluster.nodes[node].api_answers(Answer::Healthy);
             }
-            Break::CableIsPulled => cluster.plug_cable(node),
+            Break::CableIsPulled => cluster.switch.plug_cable(cluster.port(node)),
             Break::KeepalivedStops => {
                 cluster.nodes[node].keepalived_ends();
-                cluster.nodes[node].start_keepalived();
+                cluster.nodes[node].start();
             }
+            // keepalived itself starts its process again.
+            Break::KeepalivedIsKilled => {}
         }
     }
 }

@@ -12,20 +12,29 @@ mod measure;
 mod namespace;
 mod node;
 mod ownership;
+mod shape;
+mod switch;
 mod table;
 mod timeline;
 mod transports;
 mod traps;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::tools::have;
 
 const PROGRAMS: &[&str] =
-    &["keepalived", "ip", "unshare", "nsenter", "setpriv", "nice", "python3", "openssl", "curl"];
+    &["keepalived", "ip", "unshare", "nsenter", "setpriv", "nice", "python3", "openssl", "curl", "bridge"];
 
-/// Labs measure time, so there is one at a time. `None` where the programs are missing.
-fn alone() -> Option<MutexGuard<'static, ()>> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    have(PROGRAMS, true).then(|| ALONE.lock().unwrap_or_else(PoisonError::into_inner))
+/// A lab mostly waits, so several fit on a machine; but the table's figures are measured alone.
+static LABS: RwLock<()> = RwLock::new(());
+
+/// `None` where the programs are missing.
+fn alone() -> Option<RwLockWriteGuard<'static, ()>> {
+    have(PROGRAMS, true).then(|| LABS.write().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// As many at once as cargo runs tests, which is one a core.
+fn beside_others() -> Option<RwLockReadGuard<'static, ()>> {
+    have(PROGRAMS, true).then(|| LABS.read().unwrap_or_else(PoisonError::into_inner))
 }

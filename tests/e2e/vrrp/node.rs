@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::api::{Answer, Api};
@@ -25,7 +25,7 @@ impl Node {
     pub fn new(name: &str, lab_folder: &Path) -> Node {
         let namespace = Namespace::new();
         let folder = lab_folder.join(name);
-        for below in ["etc", "run/k3s-health", "bin"] {
+        for below in ["etc", "run/k3s-health", "bin", "units"] {
             std::fs::create_dir_all(folder.join(below)).unwrap();
         }
         namespace.sh(&format!(
@@ -50,6 +50,7 @@ impl Node {
             let to = match path.parent().unwrap().to_str().unwrap() {
                 "/etc/keepalived" => self.folder.join("etc").join(name),
                 "/usr/local/bin" => self.folder.join("bin").join(name),
+                "/etc/systemd/system" => self.folder.join("units").join(name),
                 _ => continue,
             };
             let source = file["contents"]["source"].as_str().unwrap();
@@ -81,13 +82,28 @@ impl Node {
         self.api.answers(answer, &self.namespace);
     }
 
-    /// As `keepalived.service` starts it, and `k3s-health.service` if there is one.
-    pub fn start_keepalived(&mut self) {
-        let health = self.folder.join("bin/k3s-health.sh");
-        if health.exists() && self.health.is_none() {
-            let mut script = self.namespace.command(health.to_str().unwrap());
+    /// What its units start: the check on the host, if there is one, and keepalived after it.
+    pub fn start(&mut self) {
+        if self.health.is_none() && self.prepare_health_check() {
+            let script = self.folder.join("bin/k3s-health.sh");
+            let mut script = self.namespace.command(script.to_str().unwrap());
             self.health = Some(Process::start(&mut script, &self.log()));
         }
+        self.start_keepalived();
+    }
+
+    /// Runs `ExecStartPre=` of k3s-health.service, if there is such a unit; what comes after it finds that done.
+    pub fn prepare_health_check(&self) -> bool {
+        let Ok(unit) = std::fs::read_to_string(self.folder.join("units/k3s-health.service")) else {
+            return false;
+        };
+        unit.lines()
+            .filter_map(|line| line.strip_prefix("ExecStartPre="))
+            .for_each(|line| self.namespace.sh(line));
+        true
+    }
+
+    pub fn start_keepalived(&mut self) {
         let mut keepalived = self.namespace.command("keepalived");
         keepalived.args(["--dont-fork", "--log-console", "--log-detail"]);
         keepalived.args(["--use-file", "/etc/keepalived/keepalived.conf"]);
@@ -97,6 +113,13 @@ impl Node {
 
     pub fn signal_keepalived(&self, signal: Signal) {
         self.keepalived.iter().for_each(|keepalived| keepalived.signal(signal));
+    }
+
+    /// Kills the process that speaks VRRP; the one above it is left.
+    pub fn kill_vrrp_process(&self) {
+        let pid = std::fs::read_to_string(self.folder.join("run/vrrp.pid")).unwrap();
+        let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
     }
 
     /// Waits for the end after a signal that asks for it.

@@ -2,18 +2,21 @@
 
 use rustix::process::Signal;
 
-use super::alone;
 use super::api::Answer;
-use super::cluster::{Cluster, IPV4, IPV6, Shape, Switch};
+use super::beside_others;
+use super::cluster::Cluster;
 use super::measure::Break;
+use super::node::Node;
+use super::shape::{IPV4, IPV6, Shape};
+use super::switch::Switch;
 
 #[test]
 fn five_nodes_elect_the_best_and_follow_one_another_in_order() {
-    let Some(_alone) = alone() else { return };
+    let Some(_turn) = beside_others() else { return };
     // Far enough apart that a busy machine does not blur the order, and the best comes up last.
     let shape = Shape { priorities: vec![254, 190, 128, 64, 1], ..Shape::default() };
     let mut cluster = Cluster::new(shape);
-    cluster.nodes.iter_mut().rev().for_each(|node| node.start_keepalived());
+    cluster.nodes.iter_mut().rev().for_each(Node::start);
     cluster.moves_to(0);
     let in_turn = [Break::ApiStops, Break::CableIsPulled, Break::KeepalivedStops, Break::ApiAnswers(500)];
     for (node, how) in in_turn.into_iter().enumerate() {
@@ -24,7 +27,7 @@ fn five_nodes_elect_the_best_and_follow_one_another_in_order() {
 
 #[test]
 fn unicast_works_where_a_switch_drops_multicast() {
-    let Some(_alone) = alone() else { return };
+    let Some(_turn) = beside_others() else { return };
     let switch = Switch::new();
     let mut unicast =
         Cluster::on(&switch, Shape { keepalived: vec!["transport: unicast"], ..Shape::default() });
@@ -51,7 +54,7 @@ fn unicast_works_where_a_switch_drops_multicast() {
 
 #[test]
 fn an_ipv6_address_moves_as_an_ipv4_one_does() {
-    let Some(_alone) = alone() else { return };
+    let Some(_turn) = beside_others() else { return };
     let mut cluster = Cluster::elected(Shape { networks: vec![IPV6], ..Shape::default() });
     assert_eq!(cluster.fails_over(Break::ApiAnswers(500)).holder, 1);
     assert_eq!(cluster.fails_over(Break::CableIsPulled).holder, 2);
@@ -59,7 +62,7 @@ fn an_ipv6_address_moves_as_an_ipv4_one_does() {
 
 #[test]
 fn addresses_of_both_families_move_together() {
-    let Some(_alone) = alone() else { return };
+    let Some(_turn) = beside_others() else { return };
     let mut cluster = Cluster::elected(Shape { networks: vec![IPV4, IPV6], ..Shape::default() });
     assert_eq!(cluster.fails_over(Break::ApiStops).holder, 1);
     assert_eq!(cluster.fails_over(Break::CableIsPulled).holder, 2);
@@ -70,7 +73,7 @@ fn addresses_of_both_families_move_together() {
 
 #[test]
 fn two_clusters_on_one_segment_leave_one_another_alone() {
-    let Some(_alone) = alone() else { return };
+    let Some(_turn) = beside_others() else { return };
     let switch = Switch::new();
     let mut first = Cluster::on(&switch, Shape { priorities: vec![100, 90], ..Shape::default() });
     let other = Shape {
