@@ -1,4 +1,5 @@
-//! How long rendering takes, as a process and in process: `cargo bench --bench render`.
+//! How long rendering takes, as a process and in process, and how much memory an idle server needs:
+//! `cargo bench --bench render`.
 //!
 //! The way it replaces, Ansible and four runs of butane, takes 3.1 to 3.4 s on this class of machine.
 #![allow(clippy::disallowed_methods, reason = "a benchmark looks at the clock and starts processes")]
@@ -24,6 +25,7 @@ fn main() {
     report("/bin/true, as a process", RUNS, || {
         assert!(Command::new("/bin/true").status().unwrap().success())
     });
+    report_idle_memory(root);
     let sources = |inventory| Sources { inventory, templates: None, static_dir: None };
     let shipped = sources(std::path::Path::new(root).join("inventory.yaml"));
     report("load of the shipped inventory, in process", RUNS, || {
@@ -50,6 +52,33 @@ fn report(what: &str, runs: usize, mut work: impl FnMut()) {
         .collect();
     times.sort();
     println!("{what}: median {:.2?}, p90 {:.2?} of {runs} runs", times[runs / 2], times[runs * 9 / 10]);
+}
+
+/// What the kernel counts for `serve`, two seconds after its start and after a hundred requests.
+fn report_idle_memory(root: &str) {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_pxe-serve"))
+        .current_dir(root)
+        .args(["serve", "--listen", "127.0.0.1:18080"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let status = format!("/proc/{}/status", server.id());
+    let resident = || {
+        let status = std::fs::read_to_string(&status).unwrap();
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().to_owned()
+    };
+    let idle = resident();
+    let path = "http://127.0.0.1:18080/pxe/ignition/lenovo1.ign";
+    for _ in 0..100 {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--noproxy", "*", "--output", "/dev/null", path]);
+        assert!(curl.status().unwrap().success());
+    }
+    println!("serve with the shipped inventory, resident: {idle} idle, {} after 100 requests", resident());
+    server.kill().unwrap();
+    server.wait().unwrap();
 }
 
 /// The shipped inventory with `hosts` workers more.

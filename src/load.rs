@@ -14,7 +14,7 @@ use crate::catalogue::ArtifactPath;
 use crate::document::At;
 use crate::generation::{Generation, Loaded};
 use crate::ids::Invalid;
-use crate::inventory::{self, AuthPass, Inventory, K3sToken, SecretReference, Secrets};
+use crate::inventory::{self, AuthPass, HmacKey, Inventory, K3sToken, SecretReference, Secrets};
 use crate::render::{self, Site, TemplateSource, Templates};
 use crate::report::{Finding, Report};
 
@@ -68,29 +68,34 @@ struct Loader {
 
 impl Loader {
     fn inventory(&mut self, file: &Path) -> Option<Inventory> {
-        // One byte more than is allowed tells a file that is too long from one that just fits.
-        let bytes = self.read(file, crate::document::MAX_BYTES as u64 + 1)?;
+        let bytes = self.read(file, crate::document::MAX_BYTES as u64)?;
         let (inventory, report) = inventory::parse(&file.display().to_string(), &bytes);
         self.report.extend(report);
         inventory
     }
 
-    /// Reads at most `limit` bytes; a file that cannot be read is a finding.
+    /// Reads a file of at most `limit` bytes; one that cannot be read, or is longer, is a finding.
     fn read(&mut self, file: &Path, limit: u64) -> Option<Vec<u8>> {
-        self.inputs.insert(file.to_owned());
-        let read = || -> std::io::Result<Vec<u8>> {
-            use std::io::Read as _;
-            let mut bytes = Vec::new();
-            std::fs::File::open(file)?.take(limit).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        match read() {
+        match self.read_or_why(file, limit) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 self.unreadable(file, &error);
                 None
             }
         }
+    }
+
+    fn read_or_why(&mut self, file: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+        use std::io::Read as _;
+        self.inputs.insert(file.to_owned());
+        let mut bytes = Vec::new();
+        // One byte more tells a file that is too long from one that just fits.
+        std::fs::File::open(file)?.take(limit + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit {
+            let message = format!("it is longer than the {limit} bytes that are read");
+            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
+        }
+        Ok(bytes)
     }
 
     fn unreadable(&mut self, file: &Path, error: &std::io::Error) {
@@ -140,13 +145,25 @@ impl Loader {
             Ok(entries) => entries,
             Err(error) => return self.unreadable(folder, &error),
         };
-        for entry in entries.flatten() {
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return self.unreadable(folder, &error),
+            };
             let path = entry.path();
-            let hidden = entry.file_name().to_string_lossy().starts_with('.');
-            if hidden {
+            if entry.file_name().to_string_lossy().starts_with('.') {
                 continue;
             }
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            if is_link && !path.is_file() {
+                let what = if path.is_dir() {
+                    "is a link to a folder, which is not followed"
+                } else {
+                    "is a link that leads nowhere"
+                };
+                let help = "name the folder that it leads to, or mount it here";
+                self.report.push(Finding::note(path.display().to_string(), what).help(help));
+            } else if path.is_dir() {
                 self.walk(root, &path, files);
             } else if path.is_file()
                 && let Ok(name) = path.strip_prefix(root)
@@ -183,16 +200,24 @@ impl Loader {
 
     /// The values behind the references. What is wrong with one is said at its reference, without the value.
     fn secrets(&mut self, inventory: &Inventory, folder: &Path) -> Option<Secrets> {
-        let auth_pass = inventory
-            .keepalived
-            .auth_pass
-            .as_ref()
-            .map(|reference| self.secret(reference, folder, AuthPass::parse));
+        let keepalived = &inventory.keepalived;
+        let auth_pass = self.optional_secret(keepalived.auth_pass.as_ref(), folder, AuthPass::parse);
+        let auth_hmac = self.optional_secret(keepalived.auth_hmac.as_ref(), folder, HmacKey::parse);
         let k3s_token = self.secret(&inventory.k3s.token, folder, K3sToken::parse);
-        Some(Secrets {
-            auth_pass: auth_pass.map_or(Some(None), |secret| secret.map(Some))?,
-            k3s_token: k3s_token?,
-        })
+        Some(Secrets { auth_pass: auth_pass?, auth_hmac: auth_hmac?, k3s_token: k3s_token? })
+    }
+
+    /// `Some(None)` when the inventory asks for none; `None` when what it asks for cannot be had.
+    fn optional_secret<T>(
+        &mut self,
+        reference: Option<&At<SecretReference>>,
+        folder: &Path,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Option<Option<T>> {
+        match reference {
+            Some(reference) => self.secret(reference, folder, parse).map(Some),
+            None => Some(None),
+        }
     }
 
     fn secret<T>(
@@ -220,15 +245,19 @@ impl Loader {
     }
 
     fn secret_file(&mut self, path: &Path) -> Result<String, Invalid> {
-        let before = self.report.findings().len();
-        let bytes = self.read(path, MAX_SECRET_BYTES);
-        // What is wrong is said once, at the reference.
-        self.report.truncate(before);
-        bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
+        let bytes = self.read_or_why(path, MAX_SECRET_BYTES).map_err(|error| {
             let path = path.display();
-            let help =
-                format!("create it; `openssl rand -hex 32 > {path} && chmod 600 {path}` makes a token");
-            Invalid::new(format!("{path} cannot be read as a text"), help)
+            let help = match error.kind() {
+                std::io::ErrorKind::NotFound => format!(
+                    "create it: `openssl rand -hex 32 > {path}` makes a token or a key, `openssl rand -hex 4` a VRRP password"
+                ),
+                std::io::ErrorKind::PermissionDenied => format!("let the user that runs pxe-serve read {path}"),
+                _ => format!("look at {path}: a secret is one line"),
+            };
+            Invalid::new(format!("{path} cannot be read: {error}"), help)
+        })?;
+        String::from_utf8(bytes).map_err(|_| {
+            Invalid::new(format!("{} is not UTF-8", path.display()), "a secret is one line of text")
         })
     }
 }

@@ -125,6 +125,17 @@ impl Report {
         }
     }
 
+    /// Hides what follows the first colon of a line, if one of `words` is in the line.
+    pub fn redact_line(&mut self, place: &Place, words: &[&str]) {
+        let Some(source) = self.sources.get(&place.file) else { return };
+        let (line, _) = line_of(source, place);
+        if let Some(colon) = line.find(':').filter(|_| words.iter().any(|word| line.contains(word))) {
+            let from = line.as_ptr() as usize - source.as_ptr() as usize;
+            let bytes = from + colon + 1..from + line.len();
+            self.redact(&Place { bytes, ..place.clone() });
+        }
+    }
+
     pub fn push(&mut self, finding: Finding) {
         self.worst = self.worst.max(Some(finding.severity));
         if self.findings.len() < MAX_FINDINGS {
@@ -208,6 +219,16 @@ impl Report {
             text.push_str(&format!("and {} more\n\n", self.dropped));
         }
         text
+    }
+
+    /// The errors, one a line, without any line of a source: for everybody who asks a server how it is.
+    pub fn errors_in_brief(&self) -> String {
+        let errors = self.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let lines = errors.map(|finding| match &finding.place {
+            Some(place) => format!("{}:{}:{}: {}", place.file, place.line, place.column, finding.title()),
+            None => finding.title(),
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     fn draw(&self, finding: &Finding, renderer: &Renderer) -> String {

@@ -105,7 +105,9 @@ impl Walk<'_> {
             return Ok(());
         }
         let digest = Sha256::of(&fs::read(on_disk).map_err(Error::io("read", on_disk))?);
-        if recorded.is_some_and(|recorded| recorded != digest) {
+        // A power cut leaves empty what was not yet written; nobody's work is in it.
+        let is_empty = metadata.len() == 0;
+        if !is_empty && recorded.is_some_and(|recorded| recorded != digest) {
             self.strangers.push(format!("{path}: changed since it was written"));
         }
         let modified = metadata.modified().map_err(Error::io("read", on_disk))?;

@@ -40,11 +40,12 @@ impl Place {
         };
         // The lock file stays: removing it would let a third run lock a new one while a second still holds the old.
         let lock_path = beside(".pxe-serve-lock");
-        let lock = File::options()
-            .create(true)
-            .append(true)
-            .open(&lock_path)
-            .map_err(Error::io("create", &lock_path))?;
+        // Opened for reading if it is there: another user's lock can be taken as well, flock(2) asks for no more.
+        let lock = match File::open(&lock_path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => File::create(&lock_path),
+            other => other,
+        };
+        let lock = lock.map_err(Error::io("open", &lock_path))?;
         // Not waiting: who waited would put the older of two renderings in the place of the newer one.
         match lock.try_lock() {
             Ok(()) => {}

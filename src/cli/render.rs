@@ -38,6 +38,9 @@ pub struct RenderArgs {
 }
 
 pub fn run(args: RenderArgs) -> anyhow::Result<ExitCode> {
+    if args.tar.as_deref() == Some(Path::new("-")) {
+        bail!("a tar is not written to stdout; name a file");
+    }
     let generation = args.sources.generation()?;
     let catalogue = match args.hosts.as_slice() {
         [] => generation.catalogue.clone(),
@@ -66,7 +69,7 @@ fn known_hosts(generation: &Generation, names: &[String]) -> anyhow::Result<BTre
     for name in names {
         let Some(host) = generation.inventory.host(name) else {
             let meant = suggest(name, &known).map(|question| format!("{question} ")).unwrap_or_default();
-            bail!("there is no host {name:?}; {meant}The inventory has {}", known.join(", "));
+            bail!("there is no host {name:?}; {meant}the inventory has {}", known.join(", "));
         };
         hosts.insert(host.name.clone());
     }

@@ -18,14 +18,17 @@ pub struct ShowArgs {
     #[command(flatten)]
     sources: SourceArgs,
 
-    /// The path of its URL, such as /pxe/configs/keepalived-lenovo1.conf
+    /// Its URL, or the path of it, such as /pxe/configs/keepalived-lenovo1.conf
     #[arg(value_name = "PATH")]
     path: String,
 }
 
 pub fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
     let generation = args.sources.generation()?;
-    let path = args.path.strip_prefix('/').unwrap_or(&args.path);
+    // Copied from a log or a config, it comes as a URL.
+    let path = args.path.strip_prefix(generation.inventory.router.base_url.as_str()).unwrap_or(&args.path);
+    let path = path.split('?').next().unwrap_or(path);
+    let path = path.strip_prefix('/').unwrap_or(path);
     if let Some(artifact) = generation.catalogue.get(path) {
         super::print(artifact.bytes())?;
     } else if let Some(file) = generation.static_files.get(path) {

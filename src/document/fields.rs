@@ -60,9 +60,16 @@ impl<'d> Item<'d> {
         self.report.borrow_mut().push(finding);
     }
 
-    /// Hides the value in every finding that draws its line: it is a secret in the wrong place.
+    /// Hides the value, of whatever shape, in every finding that draws its line: it is a secret in the wrong place.
     pub fn redact(&self) {
-        self.report.borrow_mut().redact(&self.node.place);
+        fn redact(node: &Node, report: &mut Report) {
+            match &node.value {
+                Value::List(nodes) => nodes.iter().for_each(|node| redact(node, report)),
+                Value::Map(entries) => entries.iter().for_each(|entry| redact(&entry.value, report)),
+                _ => report.redact(&node.place),
+            }
+        }
+        redact(self.node, &mut self.report.borrow_mut());
     }
 
     fn child(&self, name: &str, node: &'d Node) -> Item<'d> {
@@ -135,10 +142,10 @@ impl<'d> Item<'d> {
     }
 
     /// A whole number within bounds, in `unit`.
-    pub fn number(&self, least: u32, most: u32, unit: &str) -> Option<u32> {
+    pub fn number(&self, least: u32, most: u32, unit: &str) -> Option<At<u32>> {
         let number = self.integer()?;
         match u32::try_from(number) {
-            Ok(number) if (least..=most).contains(&number) => Some(number),
+            Ok(number) if (least..=most).contains(&number) => Some(self.at(number)),
             _ => {
                 let help = format!("choose {least} to {most}{unit}");
                 self.push(self.at(()).error(format!("{number} is out of range")).help(help));

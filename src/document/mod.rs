@@ -62,14 +62,40 @@ impl Document {
                     Some((place, rest)) if place.contains("line ") => rest.to_owned(),
                     _ => message,
                 };
-                let help = "YAML wants blanks, not tabs, for indentation, and quotes around a text with `: ` or ` #` in it";
-                refuse(
-                    Finding::error("", format!("not readable as YAML: {message}"))
-                        .help(help)
-                        .at(place.or(Some(start))),
-                )
+                let place = place.unwrap_or(start);
+                report.borrow_mut().redact_line(&place, SECRET_WORDS);
+                let (message, help) = in_our_words(&message);
+                refuse(Finding::error("", message).help(help).at(Some(place)))
             }
         }
+    }
+}
+
+/// A line with one of these words in it is not drawn where it could not be read: perhaps a secret stands there.
+const SECRET_WORDS: &[&str] = &["token", "auth_", "secret", "pass"];
+
+/// The parser's words for a text that is too much are those of its source code.
+fn in_our_words(message: &str) -> (String, &'static str) {
+    let too_much = [
+        ("Documents", "a second document begins", "keep one document: take `---` out, or split the file"),
+        ("Alias", "aliases stand for too much", "write the repeated part into `defaults` or `groups`"),
+        ("Anchor", "aliases stand for too much", "write the repeated part into `defaults` or `groups`"),
+        ("replay", "aliases stand for too much", "write the repeated part into `defaults` or `groups`"),
+        ("Depth", "it is nested too deeply", "32 levels are read"),
+        ("recursion", "it is nested too deeply", "32 levels are read"),
+        (
+            "budget breached",
+            "it is too large",
+            "250,000 keys and values are read; say common settings in `defaults` or `groups`",
+        ),
+    ];
+    let is_limit = message.contains("budget") || message.contains("limit") || message.contains("replay");
+    match too_much.iter().find(|(word, ..)| is_limit && message.contains(word)) {
+        Some((_, what, help)) => ((*what).to_owned(), help),
+        None => (
+            format!("not readable as YAML: {message}"),
+            "YAML wants blanks, not tabs, for indentation, and quotes around a text with `: ` or ` #` in it",
+        ),
     }
 }
 

@@ -138,6 +138,21 @@ fn phase(raw: &raw::Inventory, priorities: &hosts::Priorities, checker: &Checker
     }
 }
 
+/// Arguments that would take away what opens `/readyz`: no node would be healthy, and nobody would hold the VIP.
+fn check_api_server_arguments(key: &At<String>, value: &serde_json::Value, checker: &Checker<'_>) {
+    let one = std::slice::from_ref(value);
+    for argument in value.as_array().map_or(one, Vec::as_slice).iter().filter_map(serde_json::Value::as_str) {
+        let name = argument.split('=').next().unwrap_or_default();
+        if ["anonymous-auth", "authentication-config"].contains(&name) {
+            let help = "leave it out: the health check needs the file that pxe-serve renders; to change that file, replace its template";
+            checker.push(
+                key.error(format!("{name} would take away what opens /readyz to the health check"))
+                    .help(help),
+            );
+        }
+    }
+}
+
 fn check_k3s(raw: &raw::Inventory, checker: &Checker<'_>) -> serde_json::Map<String, serde_json::Value> {
     let mut extra = serde_json::Map::new();
     for (key, value) in &raw.k3s.extra_config {
@@ -147,6 +162,11 @@ fn check_k3s(raw: &raw::Inventory, checker: &Checker<'_>) -> serde_json::Map<Str
                 "say it in {instead}; k3s takes the last of two values, and servers that differ do not join"
             );
             checker.push(key.error("pxe-serve writes this key itself").help(help));
+        }
+        if plain == "kube-apiserver-arg"
+            && raw.k3s.version.as_ref().is_some_and(|version| version.value.has_authentication_config())
+        {
+            check_api_server_arguments(key, value, checker);
         }
         extra.insert(key.value.clone(), value.clone());
     }

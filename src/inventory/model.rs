@@ -64,6 +64,8 @@ pub struct Keepalived {
     /// `None`: whoever holds the address keeps it (`nopreempt`).
     pub preempt_delay_seconds: Option<u32>,
     pub auth_pass: Option<At<SecretReference>>,
+    /// For keepalived 2.4 and later, instead of a password.
+    pub auth_hmac: Option<At<SecretReference>>,
     pub transport: Transport,
     pub image: ImageReference,
     pub install: InstallAs,

@@ -48,18 +48,19 @@ pub struct Network {
 pub struct Keepalived {
     pub virtual_router_id: Option<At<VirtualRouterId>>,
     pub other_virtual_router_ids: Vec<At<VirtualRouterId>>,
-    pub advert_int: Option<u32>,
-    pub preempt_delay: Option<u32>,
+    pub advert_int: Option<At<u32>>,
+    pub preempt_delay: Option<At<u32>>,
     pub auth_pass: Option<At<SecretReference>>,
+    pub auth_hmac: Option<At<SecretReference>>,
     pub transport: Option<At<Transport>>,
     pub image: Option<At<ImageReference>>,
     pub image_has_curl: Option<At<bool>>,
     pub install: Option<At<InstallAs>>,
     pub run_on: Option<At<RunOn>>,
-    pub interval: Option<u32>,
-    pub timeout: Option<u32>,
-    pub fall: Option<u32>,
-    pub rise: Option<u32>,
+    pub interval: Option<At<u32>>,
+    pub timeout: Option<At<u32>>,
+    pub fall: Option<At<u32>>,
+    pub rise: Option<At<u32>>,
 }
 
 #[derive(Debug, Default)]
@@ -267,6 +268,7 @@ fn read_keepalived(item: &Item<'_>) -> Keepalived {
         image_has_curl: fields.get("image_has_curl").and_then(|item| Some(item.at(item.truth()?))),
         advert_int: fields.get("advert_int").and_then(|item| item.number(1, 60, " seconds")),
         auth_pass: fields.get("auth_pass").and_then(|item| read_secret(&item)),
+        auth_hmac: fields.get("auth_hmac").and_then(|item| read_secret(&item)),
         transport: fields.get("transport").and_then(|item| {
             item.choice(&[("multicast", Transport::Multicast), ("unicast", Transport::Unicast)])
         }),
@@ -312,8 +314,25 @@ fn read_k3s(item: &Item<'_>) -> K3s {
     k3s
 }
 
+/// Keys of k3s' config.yaml whose value is a secret.
+const SECRET_K3S_KEYS: &[&str] = &[
+    "agent-token",
+    "datastore-endpoint",
+    "etcd-s3-access-key",
+    "etcd-s3-secret-key",
+    "etcd-s3-session-token",
+    "vpn-auth",
+];
+
 fn read_extra_config(item: &Item<'_>) -> Vec<(At<String>, serde_json::Value)> {
     let entries = item.entries().unwrap_or_default();
+    for (key, value) in &entries {
+        if SECRET_K3S_KEYS.contains(&key.value.trim_end_matches('+')) {
+            value.redact();
+            let help = "k3s' configuration is served to everybody: write this key into a file of its own in /etc/rancher/k3s/config.yaml.d on the nodes";
+            item.push(key.error("a secret would stand in a public file").help(help));
+        }
+    }
     entries
         .into_iter()
         .map(|(key, value)| {
@@ -428,12 +447,18 @@ fn read_group_names(item: &Item<'_>) -> Vec<At<String>> {
 }
 
 fn read_secret(item: &Item<'_>) -> Option<At<SecretReference>> {
-    if let crate::document::Value::Text(_) | crate::document::Value::Integer(_) = item.node.value {
-        item.redact();
-        let help =
-            "move it to a file and write `{file: secrets/NAME}`, or `{env: NAME}`; then change the secret";
-        item.push(item.at(()).error("a secret stands in the inventory itself").help(help));
-        return None;
+    use crate::document::Value;
+    let is_reference = |key: &str| ["file", "env"].contains(&key);
+    match &item.node.value {
+        Value::Map(entries) if entries.iter().all(|entry| is_reference(&entry.key)) => {}
+        // Not a reference, so perhaps the secret itself: it must not be in a line that a finding draws.
+        Value::Map(_) => item.redact(),
+        _ => {
+            item.redact();
+            let help = "move it to a file and write `{file: secrets/NAME}`, or `{env: NAME}`; then change the secret";
+            item.push(item.at(()).error("a secret stands in the inventory itself").help(help));
+            return None;
+        }
     }
     let mut fields = Fields::of(item)?;
     let file = fields.get("file");

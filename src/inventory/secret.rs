@@ -8,6 +8,10 @@ use crate::ids::Invalid;
 #[derive(Clone, PartialEq, Eq)]
 pub struct AuthPass(String);
 
+/// The key of keepalived's `auth_hmac`, 32 to 64 bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HmacKey(String);
+
 /// What joins a node to the cluster.
 #[derive(Clone, PartialEq, Eq)]
 pub struct K3sToken(String);
@@ -16,7 +20,17 @@ pub struct K3sToken(String);
 #[derive(Debug, Clone)]
 pub struct Secrets {
     pub auth_pass: Option<AuthPass>,
+    pub auth_hmac: Option<HmacKey>,
     pub k3s_token: K3sToken,
+}
+
+impl Secrets {
+    /// All values, each under the name that templates know it by.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let auth_pass = self.auth_pass.iter().map(|secret| ("keepalived_auth_pass", secret.0.as_str()));
+        let auth_hmac = self.auth_hmac.iter().map(|secret| ("keepalived_auth_hmac", secret.0.as_str()));
+        auth_pass.chain(auth_hmac).chain([("k3s_token", self.k3s_token.0.as_str())])
+    }
 }
 
 impl AuthPass {
@@ -40,10 +54,23 @@ impl AuthPass {
             ))
         }
     }
+}
 
-    /// For the template context only.
-    pub fn reveal(&self) -> &str {
-        &self.0
+impl HmacKey {
+    /// keepalived.conf(5) of 2.4: an ASCII key of 32 to 64 bytes. A colon would begin its `hex:` and `file:` forms.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let text = one_line(text);
+        if (32..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            Ok(HmacKey(text.to_owned()))
+        } else {
+            Err(Invalid::new(
+                format!(
+                    "this is no key of 32 to 64 letters and digits (it has {} characters)",
+                    text.chars().count()
+                ),
+                "make one with `openssl rand -hex 32`",
+            ))
+        }
     }
 }
 
@@ -64,11 +91,6 @@ impl K3sToken {
             Err(Invalid::new("the token has characters that k3s tokens do not have", help))
         }
     }
-
-    /// For the template context only.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
 }
 
 fn one_line(text: &str) -> &str {
@@ -79,6 +101,12 @@ fn one_line(text: &str) -> &str {
 impl fmt::Debug for AuthPass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AuthPass(…)")
+    }
+}
+
+impl fmt::Debug for HmacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HmacKey(…)")
     }
 }
 

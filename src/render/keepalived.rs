@@ -12,6 +12,7 @@ pub struct Instance {
     /// With their prefix: `192.168.26.253/32`.
     addresses: Vec<String>,
     authentication: bool,
+    hmac: bool,
     /// Empty for multicast.
     unicast_source: Option<String>,
     unicast_peers: Vec<String>,
@@ -37,6 +38,7 @@ fn instance(inventory: &Inventory, host: &Host, name: &'static str, is_ipv4: boo
         addresses: vips.iter().map(|vip| format!("{vip}/{}", if is_ipv4 { 32 } else { 128 })).collect(),
         // VRRPv3, which IPv6 needs, has no authentication (RFC 5798 §9): keepalived -t exits 5.
         authentication: is_ipv4 && inventory.keepalived.auth_pass.is_some(),
+        hmac: inventory.keepalived.auth_hmac.is_some(),
         // Without peers keepalived would fall back to multicast (before 2.2.4), so a single server says neither.
         unicast_source: host
             .address_like(first)

@@ -72,8 +72,7 @@ pub fn render(site: &Site) -> Rendered {
 fn hide_secrets(report: &mut Report, secrets: &Secrets) {
     /// A password of fewer characters hides nothing, and stands in every other word of a finding.
     const SHORTEST: usize = 4;
-    let values = secrets.auth_pass.iter().map(|secret| secret.reveal()).chain([secrets.k3s_token.reveal()]);
-    values.filter(|value| value.len() >= SHORTEST).for_each(|value| report.hide(value));
+    secrets.named().filter(|(_, value)| value.len() >= SHORTEST).for_each(|(_, value)| report.hide(value));
 }
 
 /// What the families add to while they render.

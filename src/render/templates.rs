@@ -225,10 +225,7 @@ struct SecretValues {
 
 impl SecretValues {
     fn new(secrets: &Secrets) -> Self {
-        let auth_pass =
-            secrets.auth_pass.as_ref().map(|secret| ("keepalived_auth_pass", Value::from(secret.reveal())));
-        let values =
-            auth_pass.into_iter().chain([("k3s_token", Value::from(secrets.k3s_token.reveal()))]).collect();
+        let values = secrets.named().map(|(name, value)| (name, Value::from(value))).collect();
         SecretValues { values, was_read: AtomicBool::new(false) }
     }
 

@@ -97,7 +97,14 @@ impl Lookup<'_> {
             }
         }
         self.served()?;
-        let Some(artifact) = current else { return Err(Refusal::Unknown(path.clone())) };
+        let Some(artifact) = current else {
+            let is_static = self.served()?.generation.static_files.contains_key(path);
+            return Err(if is_static {
+                Refusal::NoDigest(path.clone())
+            } else {
+                Refusal::Unknown(path.clone())
+            });
+        };
         // The digest of a short secret gives the secret away to whoever can count.
         self.permit_artifact(path, artifact)?;
         let current = artifact.digest().sha256;

@@ -42,7 +42,7 @@ fn answer(code: StatusCode, status: &Status) -> Response {
         },
         generation: status.served.as_ref().map(|served| served.id.to_string()),
         loaded_at: status.served.as_ref().map(|served| rfc3339(served.loaded_at)),
-        error: status.failure.as_ref().map(|failure| failure.report.clone()),
+        error: status.failure.as_ref().map(|failure| failure.brief.clone()),
     };
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     match serde_json::to_string(&health) {

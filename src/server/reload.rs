@@ -56,7 +56,7 @@ impl Reloader {
             }
             Err(_) => {
                 let reason = "pxe-serve broke while it loaded (a bug); its log says more".to_owned();
-                self.reject(Failure { report: reason.clone(), reason }, trigger);
+                self.reject(Failure { report: reason.clone(), brief: reason.clone(), reason }, trigger);
                 None
             }
         }
@@ -115,7 +115,11 @@ impl Failure {
             [only] => titled(only),
             [first, others @ ..] => format!("{} (and {} more, see /healthz)", titled(first), others.len()),
         };
-        Failure { reason, report: report.to_text(false).trim_end().to_owned() }
+        Failure {
+            reason,
+            brief: report.errors_in_brief(),
+            report: report.to_text(false).trim_end().to_owned(),
+        }
     }
 }
 

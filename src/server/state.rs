@@ -47,7 +47,9 @@ pub struct Served {
 pub struct Failure {
     /// On one line.
     pub reason: String,
-    /// For people: every finding with its line and remedy.
+    /// For everybody: the errors, without lines of the sources.
+    pub brief: String,
+    /// For the log: every finding with its line and remedy.
     pub report: String,
 }
 

@@ -83,6 +83,16 @@ fn a_tree_holds_the_catalogue_and_nothing_else_before_and_after_a_change() {
 }
 
 #[test]
+fn a_file_that_a_power_cut_left_empty_is_nothing_to_lose() {
+    let tmp = tempfile::tempdir().unwrap();
+    let www = tmp.path().join("www");
+    write_tree(&catalogue("first\n"), &www).unwrap();
+    fs::write(www.join("pxe/boot.ipxe"), "").unwrap();
+    write_tree(&catalogue("second\n"), &www).unwrap();
+    assert_holds(&www, &catalogue("second\n"));
+}
+
+#[test]
 fn what_changed_gets_a_later_second_and_what_did_not_keeps_its_time() {
     let tmp = tempfile::tempdir().unwrap();
     let www = tmp.path().join("www");

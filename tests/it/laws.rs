@@ -73,6 +73,7 @@ fn templates() -> Templates {
 
 fn secrets() -> Secrets {
     Secrets {
+        auth_hmac: None,
         auth_pass: Some(AuthPass::parse(CANARY_PASSWORD).unwrap()),
         k3s_token: K3sToken::parse(CANARY_TOKEN).unwrap(),
     }

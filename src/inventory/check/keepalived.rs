@@ -1,5 +1,6 @@
 //! Rules about keepalived: ids that collide, images that lack what the check needs, timers out of proportion.
 
+use crate::document::At;
 use crate::ids::{ImageReference, VirtualRouterId};
 use crate::inventory::model::{HealthCheck, InstallAs, Keepalived, RunOn, Transport};
 use crate::inventory::raw;
@@ -36,6 +37,7 @@ pub fn check(raw: &raw::Inventory, servers: usize, checker: &Checker<'_>) {
     check_timers(keepalived, checker);
     check_families(raw, checker);
     check_image(keepalived, checker);
+    check_hmac(keepalived, checker);
 }
 
 fn check_router_ids(keepalived: &raw::Keepalived, checker: &Checker<'_>) {
@@ -53,39 +55,39 @@ fn check_router_ids(keepalived: &raw::Keepalived, checker: &Checker<'_>) {
 }
 
 fn check_timers(keepalived: &raw::Keepalived, checker: &Checker<'_>) {
-    let interval = keepalived.interval.unwrap_or(INTERVAL_SECONDS);
-    let timeout = keepalived.timeout.unwrap_or(TIMEOUT_SECONDS);
-    let fall = keepalived.fall.unwrap_or(FALL);
-    let warn = |key: &str, message: String, help: &str| {
-        checker.push(Finding::warning(format!("keepalived.health_check.{key}"), message).help(help));
+    let value =
+        |written: &Option<At<u32>>, usual: u32| written.as_ref().map_or(usual, |written| written.value);
+    let interval = value(&keepalived.interval, INTERVAL_SECONDS);
+    let timeout = value(&keepalived.timeout, TIMEOUT_SECONDS);
+    let fall = value(&keepalived.fall, FALL);
+    // Usual values give no warning, so one of those in question is written.
+    let warn = |written: [&Option<At<u32>>; 2], message: String, help: &str| {
+        if let Some(written) = written.into_iter().flatten().next() {
+            checker.push(written.warning(message).help(help));
+        }
     };
     if timeout > interval {
         let message = format!("a check may take {timeout} s and is made every {interval} s");
-        warn(
-            "timeout",
-            message,
-            "choose a timeout of at most the interval: keepalived waits for a check that runs, and a hang is noticed late",
-        );
+        let help = "choose a timeout of at most the interval: keepalived waits for a check that runs, and a hang is noticed late";
+        warn([&keepalived.timeout, &keepalived.interval], message, help);
     }
     if interval * fall > 10 {
         let message =
             format!("a dead API server is noticed only after {interval} s × {fall} = {} s", interval * fall);
-        warn("interval", message, "choose an interval and a fall whose product is at most 10 s");
+        let help = "choose an interval and a fall whose product is at most 10 s";
+        warn([&keepalived.interval, &keepalived.fall], message, help);
     }
-    if keepalived.rise == Some(1) && keepalived.preempt_delay.is_some() {
+    if value(&keepalived.rise, RISE) == 1 && keepalived.preempt_delay.is_some() {
         let help = "choose rise 2 or more: with preemption, a server that answers once now and then makes the address flap";
-        warn("rise", "one good answer takes the address back".to_owned(), help);
+        warn([&keepalived.rise, &None], "one good answer takes the address back".to_owned(), help);
     }
-    if keepalived.fall == Some(1) {
+    if fall == 1 {
         let help = "choose fall 2 or more: a single slow answer of a busy etcd would move the address";
-        warn("fall", "one bad answer gives the address away".to_owned(), help);
+        warn([&keepalived.fall, &None], "one bad answer gives the address away".to_owned(), help);
     }
-    if keepalived.advert_int.is_some_and(|seconds| seconds > 3) {
-        let help = "a dead host is noticed after three adverts that did not come; 1 s is usual";
-        checker.push(
-            Finding::warning("keepalived.advert_int", "a dead host is noticed only after 10 s and more")
-                .help(help),
-        );
+    if let Some(advert_int) = keepalived.advert_int.as_ref().filter(|advert_int| advert_int.value > 3) {
+        let message = format!("a dead host is noticed only after 3 × {} s", advert_int.value);
+        checker.push(advert_int.warning(message).help("1 s is usual, and costs one small packet a second"));
     }
 }
 
@@ -135,6 +137,29 @@ fn check_image(keepalived: &raw::Keepalived, checker: &Checker<'_>) {
     }
 }
 
+/// `auth_hmac` came with keepalived 2.4; older ones refuse the word and do not start.
+fn check_hmac(keepalived: &raw::Keepalived, checker: &Checker<'_>) {
+    let Some(hmac) = &keepalived.auth_hmac else { return };
+    if let Some(auth_pass) = &keepalived.auth_pass {
+        let message = format!("there is a password as well (line {})", auth_pass.place.line);
+        checker
+            .push(hmac.error(message).help("keep one of auth_pass and auth_hmac; keepalived takes only one"));
+    }
+    match &keepalived.image {
+        // All that are known are older.
+        Some(image) if has_curl(&image.value).is_none() => {
+            let help = "look: `podman run --rm --entrypoint keepalived IMAGE --version`";
+            checker.push(hmac.note("the image needs keepalived 2.4 or later").help(help));
+        }
+        _ => {
+            let help = "name an image with keepalived 2.4 or later in `image`, or use auth_pass";
+            checker.push(
+                hmac.error("the image's keepalived is older than 2.4 and does not know auth_hmac").help(help),
+            );
+        }
+    }
+}
+
 fn has_curl(image: &ImageReference) -> Option<bool> {
     let (repository, tag) = image.repository_and_tag();
     let known = KNOWN_IMAGES.iter().find(|(name, tag_begins, _)| {
@@ -146,9 +171,10 @@ fn has_curl(image: &ImageReference) -> Option<bool> {
 pub fn build(raw: raw::Keepalived) -> Option<Keepalived> {
     Some(Keepalived {
         virtual_router_id: raw.virtual_router_id?.value,
-        advert_int_seconds: raw.advert_int.unwrap_or(1),
-        preempt_delay_seconds: raw.preempt_delay,
+        advert_int_seconds: raw.advert_int.map_or(1, |seconds| seconds.value),
+        preempt_delay_seconds: raw.preempt_delay.map(|seconds| seconds.value),
         auth_pass: raw.auth_pass,
+        auth_hmac: raw.auth_hmac,
         transport: raw.transport.map_or(Transport::Multicast, |transport| transport.value),
         image: match raw.image {
             Some(image) => image.value,
@@ -157,10 +183,10 @@ pub fn build(raw: raw::Keepalived) -> Option<Keepalived> {
         install: raw.install.map_or(InstallAs::Service, |install| install.value),
         health_check: HealthCheck {
             run_on: raw.run_on.map_or(RunOn::Container, |run_on| run_on.value),
-            interval_seconds: raw.interval.unwrap_or(INTERVAL_SECONDS),
-            timeout_seconds: raw.timeout.unwrap_or(TIMEOUT_SECONDS),
-            fall: raw.fall.unwrap_or(FALL),
-            rise: raw.rise.unwrap_or(RISE),
+            interval_seconds: raw.interval.map_or(INTERVAL_SECONDS, |number| number.value),
+            timeout_seconds: raw.timeout.map_or(TIMEOUT_SECONDS, |number| number.value),
+            fall: raw.fall.map_or(FALL, |number| number.value),
+            rise: raw.rise.map_or(RISE, |number| number.value),
         },
     })
 }

@@ -109,7 +109,11 @@ fn the_start_message_names_urls_that_work_and_how_to_reach_the_network() {
 
 #[test]
 fn the_start_message_of_a_broken_site_says_that_it_waits() {
-    let failure = crate::server::state::Failure { reason: "no MAC".to_owned(), report: String::new() };
+    let failure = crate::server::state::Failure {
+        reason: "no MAC".to_owned(),
+        brief: String::new(),
+        report: String::new(),
+    };
     let status = Status { served: None, failure: Some(Arc::new(failure)) };
     let text = welcome(&["127.0.0.1:8080".parse().unwrap()], SecretsPolicy::OwnHost, &status);
     assert!(text.contains("nothing to serve: no MAC") && text.contains("503"), "{text}");
