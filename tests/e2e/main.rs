@@ -9,6 +9,7 @@ mod server;
 mod site;
 mod static_server;
 mod tools;
+mod vrrp;
 
 #[test]
 fn the_program_starts_and_says_its_version() {

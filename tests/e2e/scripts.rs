@@ -48,6 +48,7 @@ fn root_with_units(bundle: &Path) -> tempfile::TempDir {
         "usr/sbin/restorecon",
         "usr/local/bin/k3s-install.sh",
         "usr/local/bin/k3s-health.sh",
+        "usr/bin/sh",
     ] {
         let file = root.path().join(program);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
