@@ -254,6 +254,9 @@ fn read_network(item: &Item<'_>) -> Network {
     network
 }
 
+/// VRRPv3 has 12 bits for hundredths of a second (RFC 5798 §5.2.7): 40.95 s.
+const MAX_ADVERT_SECONDS: u32 = 40;
+
 fn read_keepalived(item: &Item<'_>) -> Keepalived {
     let Some(mut fields) = Fields::of(item) else { return Keepalived::default() };
     let id = fields
@@ -266,7 +269,7 @@ fn read_keepalived(item: &Item<'_>) -> Keepalived {
             .unwrap_or_default(),
         preempt_delay: fields.get("preempt_delay").and_then(|item| item.number(0, 1000, " seconds")),
         image_has_curl: fields.get("image_has_curl").and_then(|item| Some(item.at(item.truth()?))),
-        advert_int: fields.get("advert_int").and_then(|item| item.number(1, 60, " seconds")),
+        advert_int: fields.get("advert_int").and_then(|item| item.number(1, MAX_ADVERT_SECONDS, " seconds")),
         auth_pass: fields.get("auth_pass").and_then(|item| read_secret(&item)),
         auth_hmac: fields.get("auth_hmac").and_then(|item| read_secret(&item)),
         transport: fields.get("transport").and_then(|item| {

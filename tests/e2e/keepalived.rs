@@ -4,6 +4,9 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+
 use crate::site::{Site, files};
 use crate::tools::{command, have, run, said};
 
@@ -87,23 +90,25 @@ fn keepalived_accepts_an_ipv6_address_which_has_no_authentication() {
     }
 }
 
+/// An IPv6 address for everything that has an IPv4 one.
+fn with_both_families(text: String) -> String {
+    let text = text.replace("\"192.168.26.253\"", "[192.168.26.253, \"fd00:26::253\"]");
+    let text = text.replace("cidr: 192.168.26.0/24", "cidr: [192.168.26.0/24, \"fd00:26::/64\"]");
+    (5..=7).fold(text, |text, last| {
+        text.replace(
+            &format!("address: 192.168.26.{last}\n"),
+            &format!("address: [192.168.26.{last}, \"fd00:26::{last}\"]\n"),
+        )
+    })
+}
+
 #[test]
 fn keepalived_accepts_both_families_as_a_sync_group() {
     if have(PROGRAMS, true) {
-        let both = |text: String| {
-            let text = text.replace("\"192.168.26.253\"", "[192.168.26.253, \"fd00:26::253\"]");
-            let text = text.replace("cidr: 192.168.26.0/24", "cidr: [192.168.26.0/24, \"fd00:26::/64\"]");
-            (5..=7).fold(text, |text, last| {
-                text.replace(
-                    &format!("address: 192.168.26.{last}\n"),
-                    &format!("address: [192.168.26.{last}, \"fd00:26::{last}\"]\n"),
-                )
-            })
-        };
-        accepts_all(&Site::edited(both), "eth0");
+        accepts_all(&Site::edited(with_both_families), "eth0");
         accepts_all(
             &Site::edited(|text| {
-                both(text)
+                with_both_families(text)
                     .replace("  virtual_router_id: 26 ", "  transport: unicast\n  virtual_router_id: 26 ")
             }),
             "eth0",
@@ -130,6 +135,58 @@ fn keepalived_accepts_preemption_and_a_check_on_the_host() {
             "eth0",
         );
     }
+}
+
+/// Settings of keepalived as lines of the inventory; every combination is valid.
+fn settings() -> impl Strategy<Value = (Vec<String>, bool, bool)> {
+    let line = |line: &str| line.to_owned();
+    (
+        prop::sample::select(vec!["multicast", "unicast"]),
+        (1_u8..=255, 1_u32..=40, prop::option::of(0_u32..=1000)),
+        (1_u32..=60, 1_u32..=60, 1_u32..=60, 1_u32..=60),
+        prop::sample::select(vec!["container", "host"]),
+        (any::<bool>(), any::<bool>()),
+    )
+        .prop_map(move |(transport, (id, advert, preempt), (interval, timeout, fall, rise), run_on, families)| {
+            let mut lines = vec![
+                line(&format!("transport: {transport}")),
+                line(&format!("virtual_router_id: {id}")),
+                line(&format!("advert_int: {advert}")),
+                line(&format!(
+                    "health_check: {{run_on: {run_on}, interval: {interval}, timeout: {timeout}, fall: {fall}, rise: {rise}}}"
+                )),
+            ];
+            lines.extend(preempt.map(|seconds| format!("preempt_delay: {seconds}")));
+            (lines, families.0, families.1)
+        })
+}
+
+#[test]
+fn keepalived_accepts_every_setting_that_the_inventory_takes() {
+    if !have(PROGRAMS, true) {
+        return;
+    }
+    let config = ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let outcome = runner.run(&settings(), |(lines, both_families, password)| {
+        let site = Site::edited(|text| {
+            let begin = text.find("  virtual_router_id:").unwrap();
+            let end = begin + text[begin..].find('\n').unwrap();
+            let text = format!("{}  {}{}", &text[..begin], lines.join("\n  "), &text[end..]);
+            let text = if password {
+                text
+            } else {
+                text.replace("  auth_pass: {file: secrets/keepalived-auth-pass}\n", "")
+            };
+            if both_families { with_both_families(text) } else { text }
+        });
+        let bundle = site.render();
+        let file = bundle.join("pxe/configs/keepalived-lenovo2.conf");
+        let output = test_configuration(&file, node_folder(&bundle, 0o755).path(), "eth0");
+        prop_assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        Ok(())
+    });
+    outcome.unwrap();
 }
 
 /// The traps of facts.md, each shown to be one: were it harmless, our way around it would be superstition.
