@@ -7,16 +7,22 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::catalogue::{MANIFEST_PATH, SHA256SUMS_PATH, Sha256, is_our_manifest, parse_sum_line};
+use crate::catalogue::{Artifact, MANIFEST_PATH, SHA256SUMS_PATH, Sha256, is_our_manifest, parse_sum_line};
 
-use super::Error;
 use super::error::Strangers;
+use super::{Error, mode_of};
 
 /// A file of the tree that is about to be replaced.
 pub(super) struct OldFile {
     pub digest: Sha256,
     pub mode: u32,
     pub modified: SystemTime,
+}
+
+impl OldFile {
+    pub fn is_the_same_as(&self, artifact: &Artifact) -> bool {
+        self.digest == artifact.digest().sha256 && self.mode == mode_of(artifact)
+    }
 }
 
 /// The old tree by path from its root; empty when there is none.

@@ -28,7 +28,8 @@ pub fn write_tree(catalogue: &Catalogue, dir: &Path) -> Result<Written, Error> {
     if is_current(catalogue, &old) {
         return Ok(Written::all_of(catalogue));
     }
-    let put = build(catalogue, &place.new, &old).and_then(|()| put_in_place(&place, old.is_empty()));
+    let put =
+        build(catalogue, &place.new, &place.target, &old).and_then(|()| put_in_place(&place, old.is_empty()));
     if put.is_err() {
         // The reason why it failed matters more than whether the half-built tree could be removed.
         let _ = place.clear();
@@ -42,19 +43,24 @@ pub fn write_tree(catalogue: &Catalogue, dir: &Path) -> Result<Written, Error> {
 /// Whether the old tree is the new one already, modes included: then nothing is written, which is kind to flash.
 fn is_current(catalogue: &Catalogue, old: &OldTree) -> bool {
     let is_there = |(path, artifact): (&ArtifactPath, &Artifact)| {
-        old.get(path.as_str())
-            .is_some_and(|file| file.digest == artifact.digest().sha256 && file.mode == mode_of(artifact))
+        old.get(path.as_str()).is_some_and(|file| file.is_the_same_as(artifact))
     };
     old.len() == catalogue.len() && catalogue.iter().all(is_there)
 }
 
-fn build(catalogue: &Catalogue, root: &Path, old: &OldTree) -> Result<(), Error> {
+fn build(catalogue: &Catalogue, root: &Path, old_root: &Path, old: &OldTree) -> Result<(), Error> {
     let mut folders = BTreeSet::new();
     make_folder(root, root, &mut folders)?;
     for (path, artifact) in catalogue.iter() {
         let on_disk = root.join(path.as_str());
         make_folder(root, on_disk.parent().unwrap_or(root), &mut folders)?;
-        write_file(artifact, &on_disk, old.get(path.as_str())).map_err(Error::io("write", &on_disk))?;
+        let old = old.get(path.as_str());
+        // What did not change is linked: no new inode, nothing for the flash to write. Not every file system can.
+        let is_linked = old.is_some_and(|old| old.is_the_same_as(artifact))
+            && fs::hard_link(old_root.join(path.as_str()), &on_disk).is_ok();
+        if !is_linked {
+            write_file(artifact, &on_disk, old).map_err(Error::io("write", &on_disk))?;
+        }
     }
     Ok(())
 }
