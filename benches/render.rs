@@ -63,15 +63,16 @@ fn report(what: &str, runs: usize, mut work: impl FnMut()) {
 
 /// What the kernel counts for `serve`, two seconds after its start and after a hundred requests.
 fn report_idle_memory(root: &str) {
-    let mut server = Command::new(env!("CARGO_BIN_EXE_pxe-serve"))
+    let server = Command::new(env!("CARGO_BIN_EXE_pxe-serve"))
         .current_dir(root)
         .args(["serve", "--listen", "127.0.0.1:18080"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let server = Ended(server);
     std::thread::sleep(Duration::from_secs(2));
-    let status = format!("/proc/{}/status", server.id());
+    let status = format!("/proc/{}/status", server.0.id());
     let resident = || {
         let status = std::fs::read_to_string(&status).unwrap();
         status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().to_owned()
@@ -84,8 +85,16 @@ fn report_idle_memory(root: &str) {
         assert!(curl.status().unwrap().success());
     }
     println!("serve with the shipped inventory, resident: {idle} idle, {} after 100 requests", resident());
-    server.kill().unwrap();
-    server.wait().unwrap();
+}
+
+/// A process that ends with us, also when we panic.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// The shipped inventory with `hosts` workers more.
