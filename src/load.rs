@@ -102,6 +102,9 @@ impl Loader {
         let help = match error.kind() {
             std::io::ErrorKind::NotFound => "create the file, or say where it is; --help lists the options",
             std::io::ErrorKind::PermissionDenied => "let the user that runs pxe-serve read it",
+            std::io::ErrorKind::FileTooLarge => {
+                "is this the right file? What is read here is written by hand"
+            }
             _ => "look at the disk and at the path",
         };
         self.report

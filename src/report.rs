@@ -176,12 +176,6 @@ impl Report {
         self.sources.extend(other.sources);
     }
 
-    /// Takes back what was said after the first `length` findings, to say it better.
-    pub fn truncate(&mut self, length: usize) {
-        self.findings.truncate(length);
-        self.worst = self.findings.iter().map(|finding| finding.severity).max();
-    }
-
     /// In the order of the text, as one mends a file; what has no place comes first.
     pub fn sort_by_place(&mut self) {
         let position = |finding: &Finding| {

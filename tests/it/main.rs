@@ -10,6 +10,7 @@ mod docs;
 mod inventory;
 mod laws;
 mod lint;
+mod load;
 mod package;
 mod render;
 mod serving;
