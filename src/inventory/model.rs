@@ -148,6 +148,7 @@ pub struct Host {
     pub role: Role,
     pub install_device: DevicePath,
     pub arch: Arch,
+    pub boot: BootPolicy,
     pub labels: BTreeMap<LabelKey, LabelValue>,
     pub kernel_arguments: Vec<KernelArgument>,
     pub disks: Vec<DataDisk>,
@@ -161,10 +162,23 @@ pub enum Role {
     Worker,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Arch {
     X86_64,
     Aarch64,
+}
+
+/// What a host is told when it boots from the network and nobody has armed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootPolicy {
+    /// Install, and from then on start from the disk.
+    InstallOnce,
+    /// Install at each network boot.
+    Install,
+    /// Run from memory, nothing on disk.
+    Live,
+    /// Start from the disk.
+    Local,
 }
 
 /// A disk that is wiped, given one partition and mounted.

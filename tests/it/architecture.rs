@@ -15,6 +15,7 @@ const RANKS: &[(&str, u8)] = &[
     ("butane", 1),
     ("inventory", 2),
     ("failover", 3),
+    ("boot", 3),
     ("render", 4),
     ("generation", 4),
     ("cluster", 4),
@@ -54,7 +55,9 @@ const IMPURE: &[&str] = &[
     "notify",
     "rand",
     "rustix",
+    "rustls",
     "tokio",
+    "tokio_rustls",
     "tower_http",
 ];
 

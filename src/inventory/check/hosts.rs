@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use crate::document::{At, suggest};
 use crate::ids::{HostName, PartitionLabel, Priority};
-use crate::inventory::model::{Arch, DataDisk, Host, Role};
+use crate::inventory::model::{Arch, BootPolicy, DataDisk, Host, Role};
 use crate::inventory::raw::{self, RoleWord, Settings};
 use crate::report::Finding;
 
@@ -187,6 +187,7 @@ fn build_host(
         interface: settings.interface?.value,
         install_device: settings.install_device?.value,
         arch: settings.arch.map_or(Arch::X86_64, |arch| arch.value),
+        boot: settings.boot.map_or(BootPolicy::InstallOnce, |boot| boot.value),
         labels: settings.labels,
         kernel_arguments: settings
             .kernel_arguments

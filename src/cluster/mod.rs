@@ -1,0 +1,1 @@
+//! Choices about the living cluster, as functions of what was asked and found out: no sockets, no clock.

@@ -1,0 +1,3 @@
+//! Questions asked over the network, each with a deadline. Thin: what an answer means is decided elsewhere, by pure code.
+
+pub mod http;
