@@ -57,7 +57,7 @@ pub fn render(site: &Site) -> Rendered {
         let contexts = context::Contexts::new(site);
         let installed = expand::render_declared(&mut kitchen, &compiled, &contexts, &declarations, &boots);
         ignition::render_ignition(&mut kitchen, &compiled, &contexts, &boots, &installed);
-        ipxe::render_ipxe(&mut kitchen, &compiled, &contexts);
+        ipxe::render_ipxe(&mut kitchen, &compiled, &contexts, &boots);
         failover_page::render(&mut kitchen, &compiled, &contexts);
         lint::lint(&kitchen.catalogue, &installed, &mut kitchen.report);
         links::check(site, &kitchen.catalogue, &mut kitchen.report);

@@ -20,7 +20,8 @@ pub fn links(inventory: &Inventory, catalogue: &Catalogue) -> Vec<String> {
         for part in text.split(&base).skip(1) {
             let end =
                 part.find(|c: char| c.is_whitespace() || "\"'<>()\\,".contains(c)).unwrap_or(part.len());
-            found.push(part[..end].to_owned());
+            // Where `…/${mac}.ipxe` leads is known on the machine only.
+            found.extend((!part[..end].contains("${")).then(|| part[..end].to_owned()));
         }
     }
     found
