@@ -1,6 +1,7 @@
 //! What happened to each host, event by event, and what of it matters for its next boot.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,13 +15,22 @@ use super::{Choice, Moment};
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// It asked for its boot script, and got this one.
-    Script { boots: Choice },
+    Script {
+        boots: Choice,
+    },
     /// It fetched this Ignition config.
-    Ignition { config: String, sha256: Sha256 },
+    Ignition {
+        config: String,
+        sha256: Sha256,
+    },
     /// It fetched another rendered file.
-    File { path: String },
+    File {
+        path: String,
+    },
     /// It fetched a file of `--static`.
-    Image { path: String },
+    Image {
+        path: String,
+    },
     /// The installer reported that the disk is written.
     Installed {
         config: String,
@@ -28,7 +38,9 @@ pub enum Event {
         ignition: Option<Sha256>,
     },
     /// Nobody reports with `install: kernel_arguments`: see [`super::presumed_installed`].
-    PresumedInstalled { config: String },
+    PresumedInstalled {
+        config: String,
+    },
     InstallFailed {
         config: String,
         #[serde(default)]
@@ -40,7 +52,10 @@ pub enum Event {
         #[serde(default)]
         ignition: Option<Sha256>,
     },
-    Armed { until: Moment, bootstrap: bool },
+    Armed {
+        until: Moment,
+        bootstrap: bool,
+    },
     Disarmed,
 }
 
@@ -185,4 +200,24 @@ impl HostHistory {
 
 fn is_bootstrap_of(host: &HostName, config: &str) -> bool {
     config.strip_prefix(host.as_str()) == Some("-bootstrap")
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Script { boots } => write!(f, "was told: {boots}"),
+            Event::Ignition { config, .. } => write!(f, "fetched its Ignition {config}"),
+            Event::File { path } | Event::Image { path } => write!(f, "fetched {path}"),
+            Event::Installed { config, .. } => write!(f, "installed {config}"),
+            Event::PresumedInstalled { config } => write!(f, "installed {config}, as it seems"),
+            Event::InstallFailed { config, message } if message.is_empty() => {
+                write!(f, "install of {config} failed")
+            }
+            Event::InstallFailed { config, message } => write!(f, "install of {config} failed: {message}"),
+            Event::Booted { config, .. } => write!(f, "booted {config} from its disk"),
+            Event::Armed { until, bootstrap: false } => write!(f, "armed until {until}"),
+            Event::Armed { until, bootstrap: true } => write!(f, "armed to bootstrap until {until}"),
+            Event::Disarmed => f.write_str("disarmed"),
+        }
+    }
 }

@@ -122,7 +122,8 @@ fn hostname(text: &str) -> Option<Fact> {
 
 /// Shown to people only.
 fn word(text: &str) -> Option<String> {
-    let good = text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    let good =
+        text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     good.then(|| text.to_owned())
 }
 

@@ -6,7 +6,9 @@ use crate::ids::HostName;
 use crate::inventory::{BootPolicy, Inventory};
 
 use super::decision::in_force;
-use super::{Choice, Decision, History, HostHistory, Identity, Machine, Moment, Stranger, Strangers, decide, identify};
+use super::{
+    Choice, Decision, History, HostHistory, Identity, Machine, Moment, Stranger, Strangers, decide, identify,
+};
 
 /// What `GET /pxe/hosts` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -36,7 +36,8 @@ impl Strangers {
         let stranger = Stranger { machine: machine.clone(), address, first_seen, last_seen: now, conflict };
         self.seen.insert(machine.clone(), stranger);
         if self.seen.len() > STRANGERS_MAX {
-            let oldest = self.seen.iter().filter(|(other, _)| *other != machine).min_by_key(|(_, s)| s.last_seen);
+            let oldest =
+                self.seen.iter().filter(|(other, _)| *other != machine).min_by_key(|(_, s)| s.last_seen);
             if let Some(oldest) = oldest.map(|(machine, _)| machine.clone()) {
                 self.seen.remove(&oldest);
             }

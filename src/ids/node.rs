@@ -178,7 +178,9 @@ impl MachineUuid {
     /// With the bytes of its first three fields in the other order.
     pub fn swapped(&self) -> Self {
         let fields: Vec<&str> = self.0.splitn(4, '-').collect();
-        let swap = |field: &str| -> String { (0..field.len()).step_by(2).rev().map(|at| &field[at..at + 2]).collect() };
+        let swap = |field: &str| -> String {
+            (0..field.len()).step_by(2).rev().map(|at| &field[at..at + 2]).collect()
+        };
         let [time_low, time_mid, time_high, rest] = fields[..] else { return self.clone() };
         MachineUuid(format!("{}-{}-{}-{rest}", swap(time_low), swap(time_mid), swap(time_high)))
     }
