@@ -10,12 +10,14 @@ use super::declared::Declaration;
 use super::templates::Templates;
 
 /// What pxe-serve asks for by itself.
-const FIXED: [&str; 5] = [
+const FIXED: [&str; 7] = [
     "butane/node.bu.j2",
     "ipxe/boot.ipxe.j2",
     "ipxe/host.ipxe.j2",
     "pages/failover.html.j2",
+    "router/dhcp.uci.j2",
     "router/dnsmasq.conf.j2",
+    "router/firewall.uci.j2",
 ];
 
 pub fn check(templates: &Templates, declarations: &[Declaration], boots: &[Boot<'_>], report: &mut Report) {
