@@ -10,10 +10,13 @@ use super::declared::Declaration;
 use super::templates::Templates;
 
 /// What pxe-serve asks for by itself.
-const FIXED: [&str; 7] = [
+const FIXED: [&str; 10] = [
     "butane/node.bu.j2",
     "ipxe/boot.ipxe.j2",
-    "ipxe/host.ipxe.j2",
+    "ipxe/install.ipxe.j2",
+    "ipxe/live.ipxe.j2",
+    "ipxe/local.ipxe.j2",
+    "ipxe/unknown.ipxe.j2",
     "pages/failover.html.j2",
     "router/dhcp.uci.j2",
     "router/dnsmasq.conf.j2",
