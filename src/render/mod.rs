@@ -114,10 +114,12 @@ impl Kitchen<'_> {
     }
 
     fn insert(&mut self, path: &str, artifact: Artifact) -> Result<(), NotAdded> {
-        // The server answers for the first two, sealing makes the others.
-        const RESERVED: [&str; 4] = ["healthz", "readyz", MANIFEST_PATH, SHA256SUMS_PATH];
+        // The server answers for the first four, and for all below them; sealing makes the others.
+        const RESERVED: [&str; 6] =
+            ["healthz", "readyz", "pxe/hosts", "pxe/events", MANIFEST_PATH, SHA256SUMS_PATH];
         let parsed: ArtifactPath = path.parse().map_err(NotAdded::BadPath)?;
-        if RESERVED.contains(&path) {
+        let is_below = |taken: &&str| path.strip_prefix(*taken).is_some_and(|rest| rest.starts_with('/'));
+        if RESERVED.iter().any(|taken| path == *taken || is_below(&taken)) {
             return Err(NotAdded::Reserved);
         }
         self.catalogue.insert(parsed, artifact).map_err(|_| NotAdded::Taken)
