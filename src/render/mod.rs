@@ -14,6 +14,7 @@ mod k3s;
 mod keepalived;
 mod links;
 mod lint;
+mod router;
 mod templates;
 mod unused;
 
@@ -58,21 +59,26 @@ pub fn render(site: &Site) -> Rendered {
         let installed = expand::render_declared(&mut kitchen, &compiled, &contexts, &declarations, &boots);
         ignition::render_ignition(&mut kitchen, &compiled, &contexts, &boots, &installed);
         ipxe::render_ipxe(&mut kitchen, &compiled, &contexts, &boots);
+        router::render_router(&mut kitchen, &compiled, &contexts);
         failover_page::render(&mut kitchen, &compiled, &contexts);
         lint::lint(&kitchen.catalogue, &installed, &mut kitchen.report);
         links::check(site, &kitchen.catalogue, &mut kitchen.report);
     }
     let Kitchen { catalogue, mut report, .. } = kitchen;
-    hide_secrets(&mut report, &site.secrets);
+    hide_secrets(&mut report, site);
     let catalogue = (!report.has_errors()).then(|| catalogue.seal());
     Rendered { catalogue, report }
 }
 
 /// A finding may quote what a template made of a secret.
-fn hide_secrets(report: &mut Report, secrets: &Secrets) {
+fn hide_secrets(report: &mut Report, site: &Site) {
     /// A password of fewer characters hides nothing, and stands in every other word of a finding.
     const SHORTEST: usize = 4;
-    secrets.named().filter(|(_, value)| value.len() >= SHORTEST).for_each(|(_, value)| report.hide(value));
+    let named = site.secrets.named().filter(|(_, value)| value.len() >= SHORTEST);
+    named.for_each(|(_, value)| report.hide(value));
+    for host in &site.inventory.hosts {
+        report.hide(&site.secrets.node_password(host.name.as_str()));
+    }
 }
 
 /// What the families add to while they render.
