@@ -9,6 +9,7 @@ mod check;
 mod completions;
 mod failover;
 mod man;
+mod progress;
 mod render;
 mod serve;
 mod show;

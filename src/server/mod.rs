@@ -19,6 +19,7 @@ mod listen;
 mod listing;
 mod log;
 mod negotiate;
+mod precondition;
 mod refusal;
 mod reload;
 mod representation;
@@ -53,7 +54,7 @@ use inputs::Inputs;
 use reload::{Reloader, Trigger};
 use signals::Signals;
 use state::ServerState;
-use watch::{Notifier, Watch};
+use watch::{Beside, Notifier, Watch};
 
 /// Answers are look-ups: one thread could do it, the second keeps a slow system call from being noticed.
 const WORKER_THREADS: usize = 2;
@@ -104,6 +105,7 @@ struct Server {
     reloader: Reloader,
     inputs: Inputs,
     asked: Arc<Notify>,
+    beside: Beside,
 }
 
 impl Server {
@@ -118,8 +120,10 @@ impl Server {
             Archive::open(config.keep_generations_for, limits.archive_bytes, config.state_dir.as_deref())?;
         let state = Arc::new(ServerState::new(config.secrets, archive));
         let reloader = Reloader::new(Arc::new(load), state.clone());
-        let inputs = watch::load(&reloader, &Inputs::default(), Trigger::Start).await;
-        Ok(Server { listeners, limits, state, reloader, inputs, asked: Arc::default() })
+        let (inputs, unfinished) = watch::load(&reloader, &Inputs::default(), Trigger::Start).await;
+        let mut beside = Beside::default();
+        beside.start(unfinished);
+        Ok(Server { listeners, limits, state, reloader, inputs, asked: Arc::default(), beside })
     }
 
     /// Where it really listens; port 0 is some port by now.
@@ -132,8 +136,8 @@ impl Server {
     }
 
     async fn serve_watching(self, notifier: Option<Notifier>, stop: impl Future<Output = ()>) {
-        let Server { listeners, limits, state, reloader, inputs, asked } = self;
-        let watch = Watch { reloader, inputs, notifier, limits: limits.clone(), asked };
+        let Server { listeners, limits, state, reloader, inputs, asked, beside } = self;
+        let watch = Watch { reloader, inputs, notifier, limits: limits.clone(), asked, beside };
         let watching = tokio::spawn(watch.run());
         listen::accept(listeners, routes::routes(state), limits, stop).await;
         watching.abort();

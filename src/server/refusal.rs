@@ -31,8 +31,6 @@ pub enum Refusal {
     ForeignName { path: ArtifactPath, host: String },
     #[error("there is nothing at /{0}; / lists what there is")]
     Unknown(ArtifactPath),
-    #[error("/{0} is a file of --static, of which no digests are kept; ask without ?sha256")]
-    NoDigest(ArtifactPath),
     #[error("/{path} with sha256 {wanted} is not kept any more; it is now {current}")]
     Superseded { path: ArtifactPath, wanted: Sha256, current: Sha256 },
     #[error("only GET and HEAD are answered here")]
@@ -48,7 +46,7 @@ impl Refusal {
         match self {
             Refusal::BadPath(_) | Refusal::NotText | Refusal::BadDigest => StatusCode::BAD_REQUEST,
             Refusal::Secret { .. } | Refusal::ForeignName { .. } => StatusCode::FORBIDDEN,
-            Refusal::Unknown(_) | Refusal::NoDigest(_) | Refusal::Superseded { .. } => StatusCode::NOT_FOUND,
+            Refusal::Unknown(_) | Refusal::Superseded { .. } => StatusCode::NOT_FOUND,
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::NotReady(_) | Refusal::Ours(_) => StatusCode::SERVICE_UNAVAILABLE,
         }

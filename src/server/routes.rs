@@ -37,7 +37,7 @@ fn only_reading(get: MethodRouter<Arc<ServerState>>) -> MethodRouter<Arc<ServerS
 async fn file(State(state): Shared, target: Target) -> Result<Response, Refusal> {
     Ok(match find(&state, &target).await? {
         Found::Artifact(representation) => answer(representation, &target.headers),
-        Found::Static(file) => static_file::answer(&file, target.method, target.headers).await,
+        Found::Static(file) => static_file::answer(file, &target, state.static_reads.clone()).await?,
         Found::Folder(folder) => listing::answer(&folder, &target.headers)?,
     })
 }

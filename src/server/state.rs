@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 
 use crate::catalogue::Sha256;
 use crate::generation::Generation;
@@ -15,12 +16,15 @@ use crate::ids::HostName;
 
 use super::access::SecretsPolicy;
 use super::archive::Archive;
+use super::static_file;
 
 #[derive(Debug)]
 pub struct ServerState {
     status: ArcSwap<Status>,
     pub secrets: SecretsPolicy,
     pub archive: Archive,
+    /// Whose turn it is to read from `--static`.
+    pub static_reads: Arc<Semaphore>,
     /// Who was already warned about, so that a retrying client does not fill the log.
     warned: Mutex<BTreeSet<(IpAddr, String)>>,
 }
@@ -58,7 +62,8 @@ const WARNED_CLIENTS: usize = 1024;
 
 impl ServerState {
     pub fn new(secrets: SecretsPolicy, archive: Archive) -> Self {
-        ServerState { status: ArcSwap::default(), secrets, archive, warned: Mutex::default() }
+        let static_reads = Arc::new(Semaphore::new(static_file::READS_MAX));
+        ServerState { status: ArcSwap::default(), secrets, archive, static_reads, warned: Mutex::default() }
     }
 
     pub fn status(&self) -> Arc<Status> {
@@ -91,7 +96,7 @@ impl Served {
     pub fn new(generation: Generation, loaded_at: SystemTime) -> Self {
         let mut folders = BTreeSet::from([String::new()]);
         let artifacts = generation.catalogue.iter().map(|(path, _)| path);
-        for path in artifacts.chain(generation.static_files.keys()) {
+        for path in artifacts.chain(generation.catalogue.static_files.keys()) {
             let slashes = path.as_str().match_indices('/');
             folders.extend(slashes.map(|(index, _)| path.as_str()[..index].to_owned()));
         }

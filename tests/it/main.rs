@@ -15,5 +15,6 @@ mod package;
 mod render;
 mod serving;
 mod site;
+mod static_files;
 mod templates;
 mod views;
