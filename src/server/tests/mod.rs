@@ -13,3 +13,4 @@ mod pinning;
 mod reloading;
 mod secrets;
 mod state_dir;
+mod static_files;
