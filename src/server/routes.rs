@@ -29,6 +29,7 @@ pub fn routes(state: Arc<ServerState>) -> Router {
         .route("/readyz", only_reading(get(readyz)))
         .route("/pxe/boot.ipxe", only_reading(get(entry)))
         .route("/pxe/ipxe", only_reading(get(script)))
+        .route("/pxe/ipxe/", only_reading(get(script)))
         .route("/pxe/ipxe/{file}", only_reading(get(script)))
         .route("/pxe/events/{host}", post(report).fallback(|| async { Refusal::Method("POST") }))
         .route("/pxe/hosts", only_reading(get(hosts)))
