@@ -18,10 +18,10 @@ mod router;
 mod templates;
 mod unused;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::catalogue::{
-    Artifact, ArtifactPath, Audience, BadPath, Catalogue, MANIFEST_PATH, SHA256SUMS_PATH,
+    Artifact, ArtifactPath, Audience, BadPath, Catalogue, MANIFEST_PATH, SHA256SUMS_PATH, StaticFile,
 };
 use crate::document::At;
 use crate::inventory::{Inventory, Secrets};
@@ -36,7 +36,7 @@ pub struct Site {
     pub secrets: Secrets,
     pub templates: Templates,
     /// The big files served beside the catalogue; `None` when nobody said where they are.
-    pub static_files: Option<BTreeSet<ArtifactPath>>,
+    pub static_files: Option<BTreeMap<ArtifactPath, StaticFile>>,
 }
 
 /// The catalogue, when nothing is in error, and all findings.
@@ -47,7 +47,9 @@ pub struct Rendered {
 }
 
 pub fn render(site: &Site) -> Rendered {
-    let mut kitchen = Kitchen { site, catalogue: Catalogue::default(), report: Report::new() };
+    let mut catalogue = Catalogue::default();
+    catalogue.static_files = site.static_files.clone().unwrap_or_default();
+    let mut kitchen = Kitchen { site, catalogue, report: Report::new() };
     let boots = boots::boots(&site.inventory);
     let declarations = declared::read(&site.templates, &mut kitchen.report);
     // A list that cannot be read asks for nothing.
@@ -114,10 +116,12 @@ impl Kitchen<'_> {
     }
 
     fn insert(&mut self, path: &str, artifact: Artifact) -> Result<(), NotAdded> {
-        // The server answers for the first two, sealing makes the others.
-        const RESERVED: [&str; 4] = ["healthz", "readyz", MANIFEST_PATH, SHA256SUMS_PATH];
+        // The server answers for the first four, and for all below them; sealing makes the others.
+        const RESERVED: [&str; 6] =
+            ["healthz", "readyz", "pxe/hosts", "pxe/events", MANIFEST_PATH, SHA256SUMS_PATH];
         let parsed: ArtifactPath = path.parse().map_err(NotAdded::BadPath)?;
-        if RESERVED.contains(&path) {
+        let is_below = |taken: &&str| path.strip_prefix(*taken).is_some_and(|rest| rest.starts_with('/'));
+        if RESERVED.iter().any(|taken| path == *taken || is_below(&taken)) {
             return Err(NotAdded::Reserved);
         }
         self.catalogue.insert(parsed, artifact).map_err(|_| NotAdded::Taken)
