@@ -48,7 +48,7 @@ fn what_was_read_once_is_not_read_again_until_the_file_changes() {
     let digests = |value: &Value| -> Vec<String> {
         value.as_array().unwrap().iter().map(|entry| entry["sha256"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(digests(&manifest(&site)), ["5".repeat(64), "5".repeat(64), "5".repeat(64)]);
+    assert_eq!(digests(&manifest(&site)), vec!["5".repeat(64); 4]);
     // In place, of the same size; and replaced, with the time of modification of the old one.
     fs::write(site.path().join("static/fcos/kernel"), "IMAGE").unwrap();
     let rootfs = site.path().join("static/fcos/rootfs.img");
@@ -58,7 +58,7 @@ fn what_was_read_once_is_not_read_again_until_the_file_changes() {
     fs::rename(site.path().join("new"), &rootfs).unwrap();
     let expected = [Sha256::of(b"IMAGE").to_string(), Sha256::of(b"Image").to_string()];
     assert_eq!(digests(&manifest(&site))[0], "5".repeat(64));
-    assert_eq!(digests(&manifest(&site))[1..], expected);
+    assert_eq!(digests(&manifest(&site))[1..3], expected);
 }
 
 #[test]
