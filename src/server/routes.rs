@@ -53,7 +53,7 @@ async fn file(State(state): Shared, target: Target) -> Result<Response, Refusal>
     fetched::note(&state, &target, &found);
     Ok(match found {
         Found::Artifact(representation) => answer(representation, &target.headers),
-        Found::Static(file) => static_file::answer(&file, target.method, target.headers).await,
+        Found::Static(file) => static_file::answer(file, &target, state.static_reads.clone()).await?,
         Found::Folder(folder) => listing::answer(&folder, &target.headers)?,
     })
 }

@@ -4,6 +4,8 @@
 
 mod ignition;
 mod keepalived;
+mod namespace;
+mod router;
 mod scripts;
 mod server;
 mod site;

@@ -18,5 +18,6 @@ mod rejoin;
 mod render;
 mod serving;
 mod site;
+mod static_files;
 mod templates;
 mod views;

@@ -17,6 +17,7 @@ fn text_is_made_harmless() {
         ("${net0/mac}", "$ {net0/mac}"),
         ("$${x}", "$$ {x}"),
         ("a || reboot && b ||| c", "a | | reboot & & b | | | c"),
+        ("#1 broke; reboot # now ; really", "'#'1 broke; reboot '#' now ';' really"),
         ("a\nreboot", "a?reboot"),
         ("a\u{1b}[2J", "a?[2J"),
         ("“naïve” — it’s …", "\"na?ve\" - it's ..."),
@@ -28,7 +29,7 @@ fn text_is_made_harmless() {
 
 proptest::proptest! {
     #[test]
-    fn no_text_breaks_out_of_its_echo(lines in proptest::collection::vec("(\\PC|[\n\r$|&{}]){0,300}", 0..20)) {
+    fn no_text_breaks_out_of_its_echo(lines in proptest::collection::vec("(\\PC|[\n\r$|&{}; #]){0,300}", 0..20)) {
         let script = console(&lines);
         let said: Vec<&str> = script.lines().collect();
         // #!ipxe, :again; at most eight, and how many more; then the three that wait and go on.
@@ -36,7 +37,7 @@ proptest::proptest! {
         proptest::prop_assert_eq!(said.len(), 2 + echoes + 3);
         for line in &said[2..2 + echoes] {
             proptest::prop_assert!(line.starts_with("echo pxe-serve: ") && line.len() < 200);
-            let works = ["${", "||", "&&"].iter().find(|works| line.contains(*works));
+            let works = ["${", "||", "&&", " ;", " #"].iter().find(|works| line.contains(*works));
             proptest::prop_assert_eq!(works, None);
             proptest::prop_assert!(line.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()));
         }

@@ -17,3 +17,4 @@ mod reloading;
 mod reports;
 mod secrets;
 mod state_dir;
+mod static_files;
