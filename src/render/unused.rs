@@ -10,8 +10,18 @@ use super::declared::Declaration;
 use super::templates::Templates;
 
 /// What pxe-serve asks for by itself.
-const FIXED: [&str; 4] =
-    ["butane/node.bu.j2", "ipxe/boot.ipxe.j2", "ipxe/host.ipxe.j2", "pages/failover.html.j2"];
+const FIXED: [&str; 10] = [
+    "butane/node.bu.j2",
+    "ipxe/boot.ipxe.j2",
+    "ipxe/install.ipxe.j2",
+    "ipxe/live.ipxe.j2",
+    "ipxe/local.ipxe.j2",
+    "ipxe/unknown.ipxe.j2",
+    "pages/failover.html.j2",
+    "router/dhcp.uci.j2",
+    "router/dnsmasq.conf.j2",
+    "router/firewall.uci.j2",
+];
 
 pub fn check(templates: &Templates, declarations: &[Declaration], boots: &[Boot<'_>], report: &mut Report) {
     let special = boots.iter().flat_map(|boot| [boot.name.as_str(), boot.host.name.as_str()]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::document::{At, suggest};
-use crate::ids::{HostName, PartitionLabel, Priority};
+use crate::ids::{HostName, MacAddr, PartitionLabel, Priority};
 use crate::inventory::model::{Arch, BootPolicy, DataDisk, Host, Role};
 use crate::inventory::raw::{self, RoleWord, Settings};
 use crate::report::Finding;
@@ -139,6 +139,14 @@ pub fn build(
         if taken_names.iter().flatten().any(|name| name == host.name.value.as_str()) {
             let help = "its Ignition would lie where that of the bootstrap host lies; choose another name";
             checker.push(host.name.error("the name is taken by a phase of the bootstrap host").help(help));
+        }
+    }
+    for host in hosts {
+        // `/pxe/ipxe/NAME.ipxe` is looked up by host name and by MAC, and `unknown` is everybody else's.
+        let name = &host.name;
+        if name.value.as_str() == "unknown" || name.value.as_str().parse::<MacAddr>().is_ok() {
+            let help = "its boot script would lie where another machine's lies; choose another name";
+            checker.push(name.error("no host can be called so").help(help));
         }
     }
     hosts
