@@ -123,7 +123,7 @@ impl Kitchen<'_> {
             ["healthz", "readyz", "pxe/hosts", "pxe/events", MANIFEST_PATH, SHA256SUMS_PATH];
         let parsed: ArtifactPath = path.parse().map_err(NotAdded::BadPath)?;
         let is_below = |taken: &&str| path.strip_prefix(*taken).is_some_and(|rest| rest.starts_with('/'));
-        if RESERVED.iter().any(|taken| path == *taken || is_below(&taken)) {
+        if RESERVED.iter().any(|taken| path == *taken || is_below(taken)) {
             return Err(NotAdded::Reserved);
         }
         self.catalogue.insert(parsed, artifact).map_err(|_| NotAdded::Taken)
