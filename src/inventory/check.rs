@@ -5,6 +5,7 @@
 mod hosts;
 mod keepalived;
 mod network;
+mod offline;
 
 use std::cell::RefCell;
 
@@ -53,6 +54,7 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
     let extra_config = check_k3s(&raw, &checker);
     let phase = phase(&raw, &priorities, &checker);
     let hosts = hosts::build(&raw.hosts, settings, &priorities, bootstrap_host.as_ref(), &checker);
+    let offline = offline::offline(&raw.k3s, &hosts, &checker);
     if report.borrow().has_errors() {
         return None;
     }
@@ -89,6 +91,7 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
             extra_config,
             bootstrap_host: bootstrap_host?,
             phase,
+            offline,
         },
         fcos: Fcos {
             kernel: path_or(fcos.kernel, "pxe/fcos/kernel")?,

@@ -14,6 +14,7 @@ mod k3s;
 mod keepalived;
 mod links;
 mod lint;
+mod offline;
 mod router;
 mod templates;
 mod unused;
@@ -57,7 +58,8 @@ pub fn render(site: &Site) -> Rendered {
         unused::check(&site.templates, &declarations, &boots, &mut kitchen.report);
     }
     if let Some(compiled) = templates::Compiled::new(&site.templates, &mut kitchen.report) {
-        let contexts = context::Contexts::new(site);
+        let offline = offline::context(site, &mut kitchen.report);
+        let contexts = context::Contexts::new(site, &offline);
         let installed = expand::render_declared(&mut kitchen, &compiled, &contexts, &declarations, &boots);
         ignition::render_ignition(&mut kitchen, &compiled, &contexts, &boots, &installed);
         ipxe::render_ipxe(&mut kitchen, &compiled, &contexts, &boots);
