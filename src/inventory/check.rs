@@ -62,7 +62,15 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
             control_planes: vips.control_planes.into_iter().map(|vip| vip.value).collect(),
             workers: vips.workers.map(|vip| vip.value),
         },
-        router: Router { base_url: router?.value },
+        router: Router {
+            base_url: router.base_url?.value,
+            network: match router.network {
+                Some(network) => network.value,
+                None => "lan".parse().ok()?,
+            },
+            tftp_root: router.tftp_root.map(|root| root.value),
+            forwarding: router.forwarding.into_iter().map(|forwarding| forwarding.value).collect(),
+        },
         network: Network {
             cidrs: network.cidrs.into_iter().map(|cidr| cidr.value).collect(),
             domain: network.domain.map(|domain| domain.value),

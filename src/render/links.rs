@@ -9,6 +9,7 @@ use crate::catalogue::{Artifact, ArtifactPath, Catalogue};
 use crate::report::{Finding, Place, Report};
 
 use super::Site;
+use super::router;
 
 pub fn check(site: &Site, catalogue: &Catalogue, report: &mut Report) {
     let mut links = Links { site, catalogue, missing_images: BTreeSet::new(), said: BTreeSet::new(), report };
@@ -24,7 +25,7 @@ pub fn check(site: &Site, catalogue: &Catalogue, report: &mut Report) {
     }
     for image in std::mem::take(&mut links.missing_images) {
         let help = format!(
-            "put it there, or name the file that is there in `fcos:`; nodes fetch {}/{image}",
+            "put it there, or name the image that is there in `fcos:`; nodes fetch {}/{image}",
             site.inventory.router.base_url
         );
         links.report.push(Finding::warning(image.as_str(), "is not in the --static folder").help(help));
@@ -164,12 +165,14 @@ impl Links<'_> {
         }
     }
 
-    /// One of the images of `fcos:`, which may be served by somebody else.
+    /// One of the images of `fcos:`, or iPXE for UEFI HTTP Boot, which may be served by somebody else.
     fn image(&self, target: &str) -> Option<ArtifactPath> {
         let fcos = &self.site.inventory.fcos;
         let images =
             [Some(&fcos.kernel), Some(&fcos.initramfs), Some(&fcos.rootfs), fcos.metal_image.as_ref()];
-        images.into_iter().flatten().find(|image| image.as_str() == target).cloned()
+        let mut images =
+            images.into_iter().flatten().cloned().chain(router::http_boot_files(&self.site.inventory));
+        images.find(|image| image.as_str() == target)
     }
 
     /// A folder has a listing; the root is the empty path.

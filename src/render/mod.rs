@@ -14,6 +14,7 @@ mod k3s;
 mod keepalived;
 mod links;
 mod lint;
+mod router;
 mod templates;
 mod unused;
 
@@ -58,6 +59,7 @@ pub fn render(site: &Site) -> Rendered {
         let installed = expand::render_declared(&mut kitchen, &compiled, &contexts, &declarations, &boots);
         ignition::render_ignition(&mut kitchen, &compiled, &contexts, &boots, &installed);
         ipxe::render_ipxe(&mut kitchen, &compiled, &contexts, &boots);
+        router::render_router(&mut kitchen, &compiled, &contexts);
         failover_page::render(&mut kitchen, &compiled, &contexts);
         lint::lint(&kitchen.catalogue, &installed, &mut kitchen.report);
         links::check(site, &kitchen.catalogue, &mut kitchen.report);

@@ -10,7 +10,7 @@ use super::declared::Declaration;
 use super::templates::Templates;
 
 /// What pxe-serve asks for by itself.
-const FIXED: [&str; 7] = [
+const FIXED: [&str; 8] = [
     "butane/node.bu.j2",
     "ipxe/boot.ipxe.j2",
     "ipxe/install.ipxe.j2",
@@ -18,6 +18,7 @@ const FIXED: [&str; 7] = [
     "ipxe/local.ipxe.j2",
     "ipxe/unknown.ipxe.j2",
     "pages/failover.html.j2",
+    "router/dnsmasq.conf.j2",
 ];
 
 pub fn check(templates: &Templates, declarations: &[Declaration], boots: &[Boot<'_>], report: &mut Report) {
