@@ -4,6 +4,8 @@
 
 mod ignition;
 mod keepalived;
+mod namespace;
+mod netboot;
 mod scripts;
 mod server;
 mod site;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::namespace::Namespace;
+use crate::namespace::Namespace;
 use super::node::Node;
 
 /// A switch that drops nothing.
