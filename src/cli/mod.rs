@@ -4,10 +4,13 @@
 //! Findings go to stderr, except `check`'s, which are what it was asked for.
 #![expect(clippy::disallowed_methods, reason = "the command line is where the world is touched")]
 
+mod arm;
+mod ask;
 mod butane;
 mod check;
 mod completions;
 mod failover;
+mod hosts;
 mod man;
 mod render;
 mod serve;
@@ -38,6 +41,8 @@ enum Verb {
     Serve(serve::ServeArgs),
     Render(render::RenderArgs),
     Check(check::CheckArgs),
+    Hosts(hosts::HostsArgs),
+    Arm(arm::ArmArgs),
     Failover(failover::FailoverArgs),
     Butane(butane::ButaneArgs),
     Show(show::ShowArgs),
@@ -56,6 +61,8 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Serve(args) => serve::run(args),
         Verb::Render(args) => render::run(args),
         Verb::Check(args) => check::run(args),
+        Verb::Hosts(args) => hosts::run(args),
+        Verb::Arm(args) => arm::run(args),
         Verb::Failover(args) => failover::run(args),
         Verb::Butane(args) => Ok(butane::run(&args)),
         Verb::Show(args) => show::run(args),

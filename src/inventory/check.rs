@@ -140,6 +140,12 @@ fn phase(raw: &raw::Inventory, priorities: &hosts::Priorities, checker: &Checker
             checker.push(phase.warning("the only server would wait for another one to join").help(help));
             phase.value
         }
+        Some(phase) if !is_alone && phase.value == Phase::Bootstrap => {
+            let help = "once the cluster runs, write reinstall; `pxe-serve show HOST` then prints what to delete in the cluster before a reinstall";
+            checker
+                .push(phase.note("the first server starts a new cluster, and the others join it").help(help));
+            phase.value
+        }
         Some(phase) => phase.value,
         None if is_alone => Phase::Bootstrap,
         None => Phase::Reinstall,

@@ -65,16 +65,20 @@ pub fn render(site: &Site) -> Rendered {
         links::check(site, &kitchen.catalogue, &mut kitchen.report);
     }
     let Kitchen { catalogue, mut report, .. } = kitchen;
-    hide_secrets(&mut report, &site.secrets);
+    hide_secrets(&mut report, site);
     let catalogue = (!report.has_errors()).then(|| catalogue.seal());
     Rendered { catalogue, report }
 }
 
 /// A finding may quote what a template made of a secret.
-fn hide_secrets(report: &mut Report, secrets: &Secrets) {
+fn hide_secrets(report: &mut Report, site: &Site) {
     /// A password of fewer characters hides nothing, and stands in every other word of a finding.
     const SHORTEST: usize = 4;
-    secrets.named().filter(|(_, value)| value.len() >= SHORTEST).for_each(|(_, value)| report.hide(value));
+    let named = site.secrets.named().filter(|(_, value)| value.len() >= SHORTEST);
+    named.for_each(|(_, value)| report.hide(value));
+    for host in &site.inventory.hosts {
+        report.hide(&site.secrets.node_password(host.name.as_str()));
+    }
 }
 
 /// What the families add to while they render.
@@ -110,10 +114,12 @@ impl Kitchen<'_> {
     }
 
     fn insert(&mut self, path: &str, artifact: Artifact) -> Result<(), NotAdded> {
-        // The server answers for the first two, sealing makes the others.
-        const RESERVED: [&str; 4] = ["healthz", "readyz", MANIFEST_PATH, SHA256SUMS_PATH];
+        // The server answers for the first four, and for all below them; sealing makes the others.
+        const RESERVED: [&str; 6] =
+            ["healthz", "readyz", "pxe/hosts", "pxe/events", MANIFEST_PATH, SHA256SUMS_PATH];
         let parsed: ArtifactPath = path.parse().map_err(NotAdded::BadPath)?;
-        if RESERVED.contains(&path) {
+        let is_below = |taken: &&str| path.strip_prefix(*taken).is_some_and(|rest| rest.starts_with('/'));
+        if RESERVED.iter().any(|taken| path == *taken || is_below(&taken)) {
             return Err(NotAdded::Reserved);
         }
         self.catalogue.insert(parsed, artifact).map_err(|_| NotAdded::Taken)

@@ -14,7 +14,11 @@ use super::Kitchen;
 use super::context::Contexts;
 use super::templates::Compiled;
 
-const FILES: [(&str, &str); 1] = [("router/dnsmasq.conf.j2", "pxe/router/dnsmasq.conf")];
+const FILES: [(&str, &str); 3] = [
+    ("router/dnsmasq.conf.j2", "pxe/router/dnsmasq.conf"),
+    ("router/dhcp.uci.j2", "pxe/router/dhcp.uci"),
+    ("router/firewall.uci.j2", "pxe/router/firewall.uci"),
+];
 
 pub fn render_router(kitchen: &mut Kitchen<'_>, compiled: &Compiled<'_>, contexts: &Contexts<'_>) {
     let inventory = &kitchen.site.inventory;
@@ -80,59 +84,54 @@ fn pool(network: &Network, cidr: IpNet) -> Option<Pool> {
 #[derive(Serialize)]
 struct Lease<'i> {
     name: &'i str,
-    /// As uci writes names: without hyphens.
-    section: String,
     macs: Vec<String>,
     ipv4: Option<String>,
     ipv6: Option<String>,
+    /// What OpenWRT puts behind the network's own 64 bits.
+    ipv6_suffix: Option<String>,
 }
 
 fn lease(host: &Host) -> Lease<'_> {
-    let address = |is_ipv4| host.addresses.iter().find(|address| address.is_ipv4() == is_ipv4);
+    let ipv6 = host.addresses.iter().find_map(|address| match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(*address),
+    });
     Lease {
         name: host.name.as_str(),
-        section: section(host.name.as_str()),
         macs: host.macs.iter().map(|mac| mac.to_string()).collect(),
-        ipv4: address(true).map(|address| address.to_string()),
-        ipv6: address(false).map(|address| address.to_string()),
+        ipv4: host.addresses.iter().find(|address| address.is_ipv4()).map(|address| address.to_string()),
+        ipv6: ipv6.map(|address| address.to_string()),
+        ipv6_suffix: ipv6.map(|address| format!("{:x}", u128::from(address) & u128::from(u64::MAX))),
     }
-}
-
-/// Hosts have no underscore in their names, so no two become one.
-fn section(name: &str) -> String {
-    name.replace(['-', '.'], "_")
 }
 
 /// The DNS names of one address; the first is what the address is called in turn.
 #[derive(Serialize)]
 struct Names {
-    section: String,
     names: Vec<String>,
     address: String,
 }
 
 fn names(inventory: &Inventory) -> Vec<Names> {
     let network = &inventory.network;
-    let mut all = Vec::new();
-    let mut add = |kind: &str, names: Vec<String>, addresses: &[IpAddr]| {
-        for address in addresses {
-            let family = if address.is_ipv4() { 4 } else { 6 };
-            let section = format!("{kind}_{}_{family}", section(&names[0]));
-            all.push(Names { section, names: names.clone(), address: address.to_string() });
-        }
-    };
     let both = |name: &str| {
         let domain = network.domain.iter();
         domain.map(|domain| format!("{name}.{domain}")).chain([name.to_owned()]).collect::<Vec<_>>()
     };
+    let mut all = Vec::new();
+    let mut add = |names: &[String], addresses: &[IpAddr]| {
+        all.extend(
+            addresses.iter().map(|address| Names { names: names.to_vec(), address: address.to_string() }),
+        );
+    };
     for host in &inventory.hosts {
-        add("host", both(host.name.as_str()), &host.addresses);
+        add(&both(host.name.as_str()), &host.addresses);
     }
     if let Some(name) = &network.control_planes_name {
-        add("vip", vec![name.to_string()], &inventory.vips.control_planes);
+        add(&[name.to_string()], &inventory.vips.control_planes);
     }
     if inventory.host("router").is_none() {
-        add("router", both("router"), inventory.router.base_url.address().as_slice());
+        add(&both("router"), inventory.router.base_url.address().as_slice());
     }
     all
 }

@@ -43,30 +43,26 @@ struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    fn served(&self) -> Result<&Arc<Served>, Refusal> {
-        let why_not = || self.status.failure.as_ref().map_or("still loading", |failure| &failure.reason);
-        self.status.served.as_ref().ok_or_else(|| Refusal::NotReady(why_not().to_owned()))
-    }
-
     fn root(&self) -> Result<Found, Refusal> {
-        Ok(self.listing(self.served()?, ""))
+        Ok(self.listing(self.status.served()?, ""))
     }
 
     fn folder(&self, path: &ArtifactPath) -> Result<Found, Refusal> {
-        let served = self.served()?;
+        let served = self.status.served()?;
         match served.folders.contains(path.as_str()) {
             true => Ok(self.listing(served, path.as_str())),
             false => Err(Refusal::Unknown(path.clone())),
         }
     }
 
-    fn listing(&self, served: &Arc<Served>, path: &str) -> Found {
+    fn listing(&self, served: Arc<Served>, path: &str) -> Found {
         let degraded = self.status.failure.is_some();
-        Found::Folder(Folder { served: served.clone(), path: path.to_owned(), degraded })
+        Found::Folder(Folder { served, path: path.to_owned(), degraded })
     }
 
     fn current(&self, path: &ArtifactPath) -> Result<Found, Refusal> {
-        let generation = &self.served()?.generation;
+        let served = self.status.served()?;
+        let generation = &served.generation;
         if let Some(artifact) = generation.catalogue.get(path.as_str()) {
             self.permit_artifact(path, artifact)?;
             return Ok(Found::Artifact(self.choose_form(path, artifact)));
@@ -96,9 +92,9 @@ impl Lookup<'_> {
                 return Ok(Found::Artifact(retired));
             }
         }
-        self.served()?;
+        self.status.served()?;
         let Some(artifact) = current else {
-            let is_static = self.served()?.generation.static_files.contains_key(path);
+            let is_static = self.status.served()?.generation.static_files.contains_key(path);
             return Err(if is_static {
                 Refusal::NoDigest(path.clone())
             } else {

@@ -9,22 +9,29 @@
 mod access;
 mod answer;
 mod archive;
+mod caller;
 mod config;
 mod connection;
 mod error;
+mod fetched;
 mod find;
 mod health;
+mod hosts;
 mod inputs;
+mod journal;
 mod listen;
 mod listing;
 mod log;
 mod negotiate;
 mod refusal;
 mod reload;
+mod report;
 mod representation;
 mod routes;
+mod script;
 mod signals;
 mod state;
+mod state_dir;
 mod static_file;
 mod target;
 #[cfg(test)]
@@ -46,13 +53,16 @@ use crate::generation::Loaded;
 pub use access::SecretsPolicy;
 pub use config::{Config, KEEP_GENERATIONS_FOR, Limits};
 pub use error::Error;
+pub use hosts::{ARM_FOR, Arm};
 pub use log::LogFormat;
 
 use archive::Archive;
 use inputs::Inputs;
+use journal::Chronicle;
 use reload::{Reloader, Trigger};
 use signals::Signals;
 use state::ServerState;
+use state_dir::StateDir;
 use watch::{Notifier, Watch};
 
 /// Answers are look-ups: one thread could do it, the second keeps a slow system call from being noticed.
@@ -114,9 +124,14 @@ impl Server {
     ) -> Result<Self, Error> {
         let listeners = listen::bind(&config.listen)?;
         let limits = config.limits.clone();
-        let archive =
-            Archive::open(config.keep_generations_for, limits.archive_bytes, config.state_dir.as_deref())?;
-        let state = Arc::new(ServerState::new(config.secrets, archive));
+        let state_dir = config.state_dir.as_deref().map(StateDir::open).transpose()?.map(Arc::new);
+        if state_dir.is_none() {
+            tracing::warn!(
+                "without --state-dir a restart forgets which hosts are installed, and `boot: install_once` installs them again"
+            );
+        }
+        let archive = Archive::open(config.keep_generations_for, limits.archive_bytes, state_dir.clone())?;
+        let state = Arc::new(ServerState::new(config.secrets, archive, Chronicle::open(state_dir)?));
         let reloader = Reloader::new(Arc::new(load), state.clone());
         let inputs = watch::load(&reloader, &Inputs::default(), Trigger::Start).await;
         Ok(Server { listeners, limits, state, reloader, inputs, asked: Arc::default() })

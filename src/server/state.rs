@@ -4,23 +4,29 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
+use crate::boot::Strangers;
 use crate::catalogue::Sha256;
 use crate::generation::Generation;
 use crate::ids::HostName;
 
 use super::access::SecretsPolicy;
 use super::archive::Archive;
+use super::journal::Chronicle;
+use super::refusal::Refusal;
 
 #[derive(Debug)]
 pub struct ServerState {
     status: ArcSwap<Status>,
     pub secrets: SecretsPolicy,
     pub archive: Archive,
+    /// What happened to the hosts.
+    pub chronicle: Chronicle,
+    strangers: Mutex<Strangers>,
     /// Who was already warned about, so that a retrying client does not fill the log.
     warned: Mutex<BTreeSet<(IpAddr, String)>>,
 }
@@ -57,8 +63,9 @@ pub struct Failure {
 const WARNED_CLIENTS: usize = 1024;
 
 impl ServerState {
-    pub fn new(secrets: SecretsPolicy, archive: Archive) -> Self {
-        ServerState { status: ArcSwap::default(), secrets, archive, warned: Mutex::default() }
+    pub fn new(secrets: SecretsPolicy, archive: Archive, chronicle: Chronicle) -> Self {
+        let (status, strangers, warned) = Default::default();
+        ServerState { status, secrets, archive, chronicle, strangers, warned }
     }
 
     pub fn status(&self) -> Arc<Status> {
@@ -67,6 +74,11 @@ impl ServerState {
 
     pub fn set_status(&self, status: Status) {
         self.status.store(Arc::new(status));
+    }
+
+    /// Machines that asked for a boot script and are nobody.
+    pub fn strangers(&self) -> MutexGuard<'_, Strangers> {
+        self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this is the first time; forgets everybody when it knows too many.
@@ -80,6 +92,12 @@ impl ServerState {
 }
 
 impl Status {
+    /// What is served, or why nothing is.
+    pub fn served(&self) -> Result<Arc<Served>, Refusal> {
+        let why_not = || self.failure.as_ref().map_or("still loading", |failure| &failure.reason);
+        self.served.clone().ok_or_else(|| Refusal::NotReady(why_not().to_owned()))
+    }
+
     /// The host that the inventory has at this address.
     pub fn host_at(&self, address: IpAddr) -> Option<&HostName> {
         let served = self.served.as_ref()?;

@@ -12,6 +12,7 @@ mod laws;
 mod lint;
 mod load;
 mod package;
+mod rejoin;
 mod render;
 mod serving;
 mod site;
