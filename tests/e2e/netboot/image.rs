@@ -62,7 +62,9 @@ fn build(kernel: &Path) -> Images {
 fn initramfs(kernel: &Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    for below in ["bin", "sbin", "usr/bin", "usr/sbin", "proc", "sys", "dev", "run", "tmp", "sysroot", "etc", "modules"] {
+    for below in [
+        "bin", "sbin", "usr/bin", "usr/sbin", "proc", "sys", "dev", "run", "tmp", "sysroot", "etc", "modules",
+    ] {
         std::fs::create_dir_all(root.join(below)).unwrap();
     }
     install(Path::new("/bin/busybox"), &root.join("bin/busybox"));
@@ -81,7 +83,8 @@ fn initramfs(kernel: &Path) -> tempfile::TempDir {
 fn rootfs() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    for below in ["usr/bin", "usr/sbin", "sbin", "lib/x86_64-linux-gnu", "lib64", "etc/pam.d", "etc/default"] {
+    for below in ["usr/bin", "usr/sbin", "sbin", "lib/x86_64-linux-gnu", "lib64", "etc/pam.d", "etc/default"]
+    {
         std::fs::create_dir_all(root.join(below)).unwrap();
     }
     let programs = [

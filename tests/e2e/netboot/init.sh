@@ -49,13 +49,23 @@ network() {
 # As coreos-livepxe-rootfs: HEAD until the server is there, then GET.
 fetch_rootfs() {
     tries=0
-    until wget -q --spider "$1"; do
+    until head_of "$1"; do
         tries=$((tries + 1))
         [ $tries -lt 30 ] || fail "no HEAD of $1"
         sleep 1
     done
     (cd / && { fetch "$1" | cpio -iu || fail "rootfs"; })
     say "rootfs unpacked $(seconds_up) s"
+}
+
+# BusyBox' wget knows no HEAD.
+head_of() {
+    where=${1#http://}
+    server=${where%%/*}
+    port=${server##*:}
+    [ "$port" != "$server" ] || port=80
+    printf 'HEAD /%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "${where#*/}" "$server" |
+        nc -w 5 "${server%:*}" "$port" | grep -q '^HTTP/1.1 200'
 }
 
 # curl --retry 5 there, --fetch-retries infinite in coreos-installer-service.

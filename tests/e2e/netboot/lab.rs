@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::namespace::{Namespace, Process};
 use crate::site::{Site, pxe_serve};
-use crate::tools::{have, run};
+use crate::tools::{have, run, said};
 
 use super::PROGRAMS;
 use super::image::{Images, images};
@@ -74,7 +74,9 @@ impl Lab {
         let mut serve = self.network.command("env");
         // Entering the namespace of mounts leaves the current folder.
         serve.arg(format!("--chdir={}", self.site.folder.path().display())).arg(pxe_serve());
-        serve.args(["serve", "--listen", &format!("{ROUTER}:80"), "--static", "static"]);
+        // Operators ask on loopback.
+        serve.args(["serve", "--listen", &format!("{ROUTER}:80"), "--listen", "127.0.0.1:80"]);
+        serve.args(["--static", "static"]);
         serve.args(["--state-dir", "state", "--log-format", "json"]);
         self.server = Some(Process::start(&mut serve, &self.path("server.log")));
         let begin = Instant::now();
@@ -95,6 +97,15 @@ impl Lab {
         curl.args(["--silent", "--noproxy", "*", "--max-time", "10", "--write-out", "%{stderr}%{http_code}"]);
         let output = run(curl.arg(format!("http://{ROUTER}{path}")), Duration::from_secs(15));
         (String::from_utf8_lossy(&output.stderr).trim().parse().unwrap_or(0), output.stdout)
+    }
+
+    /// What a verb of ours says that asks the server.
+    pub fn ask(&self, arguments: &[&str]) -> String {
+        let mut verb = self.network.command(pxe_serve().to_str().unwrap());
+        let output =
+            run(verb.args(arguments).args(["--server", "http://127.0.0.1:80"]), Duration::from_secs(20));
+        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     pub fn text(&self, name: &str) -> String {
@@ -140,7 +151,7 @@ impl Request {
     fn read(line: &str) -> Option<Request> {
         let line: Value = serde_json::from_str(line).ok()?;
         let client = line["client"].as_str()?;
-        if client.starts_with(&format!("{ROUTER}:")) {
+        if [ROUTER, "127.0.0.1"].contains(&client) {
             return None;
         }
         let (method, path) = line["message"].as_str()?.split_once(' ')?;

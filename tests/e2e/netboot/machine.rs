@@ -2,7 +2,6 @@
 
 use std::io::Read as _;
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,37 +27,41 @@ const UUID: &str = "4c4c4544-0042-3010-8057-b7c04f4d3132";
 /// Emulated machines are slow, and this one is shared; a boot takes 10 to 20 s when nothing else runs.
 const LIMIT: Duration = Duration::from_secs(120);
 
-pub struct Machine {
-    process: Process,
-    console: Arc<Mutex<String>>,
-    begin: Instant,
-    _permit: Permit,
+/// A machine that is switched off.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine<'a> {
+    pub firmware: Firmware,
+    pub mac: &'a str,
+    pub disk: Option<&'a Path>,
+    /// A restart boots again in the same way; otherwise it is the end.
+    pub restarts: bool,
 }
 
-impl Machine {
-    /// Boots over the network, then from `disk`; a restart of it boots again, in the same way.
-    pub fn boot(lab: &Lab, firmware: Firmware, mac: &str, disk: Option<&Path>) -> Machine {
-        Machine::start(lab, firmware, mac, disk, |qemu| {
-            qemu.args(["-boot", "order=nc"]);
-        })
+impl Machine<'_> {
+    /// Boots over the network, then from the disk.
+    pub fn boot(self, lab: &Lab) -> Running {
+        self.start(lab, &["-boot", "order=nc"])
     }
 
-    /// The first boot of what was installed on `disk`.
-    pub fn boot_installed(lab: &Lab, mac: &str, disk: &Path) -> Machine {
-        let images = &lab.images.folder;
-        Machine::start(lab, Firmware::Bios, mac, Some(disk), |qemu| {
-            qemu.arg("-kernel").arg(images.join("kernel")).arg("-initrd").arg(images.join("installed.img"));
-            let arguments = "root=/dev/nvme0n1 ignition.firstboot ignition.platform.id=metal console=ttyS0,115200n8";
-            qemu.args(["-append", arguments]);
-        })
+    /// The first boot of what was installed on the disk.
+    pub fn boot_installed(self, lab: &Lab) -> Running {
+        let kernel = lab.images.folder.join("kernel");
+        let initrd = lab.images.folder.join("installed.img");
+        let arguments =
+            "root=/dev/nvme0n1 ignition.firstboot ignition.platform.id=metal console=ttyS0,115200n8";
+        let (kernel, initrd) = (kernel.to_str().unwrap(), initrd.to_str().unwrap());
+        self.start(lab, &["-kernel", kernel, "-initrd", initrd, "-append", arguments])
     }
 
-    fn start(lab: &Lab, firmware: Firmware, mac: &str, disk: Option<&Path>, boot: impl Fn(&mut Command)) -> Machine {
+    fn start(self, lab: &Lab, boot: &[&str]) -> Running {
+        let Machine { firmware, mac, disk, restarts } = self;
         let permit = Permit::take();
+        // timeout ends it when it hangs, and it ends with timeout, which ends with the test.
         let mut qemu = lab.network.patient_command("timeout");
-        qemu.args(["--kill-after=5", &LIMIT.as_secs().to_string(), "qemu-system-x86_64"]);
+        qemu.args(["--kill-after=5", &LIMIT.as_secs().to_string()]);
+        qemu.args(["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"]);
         qemu.args(["-accel", "tcg", "-cpu", "max", "-m", "1024", "-display", "none", "-monitor", "none"]);
-        qemu.args(["-serial", "stdio", "-uuid", UUID]);
+        qemu.args(["-serial", "stdio", "-uuid", UUID]).args(boot);
         qemu.args(["-netdev", &format!("tap,id=n0,ifname={TAP},script=no,downscript=no")]);
         match firmware {
             Firmware::Bios => {
@@ -86,7 +89,9 @@ impl Machine {
             qemu.args(["-drive", &format!("if=none,id=d0,format=raw,cache=unsafe,file={}", disk.display())]);
             qemu.args(["-device", "nvme,drive=d0,serial=lab"]);
         }
-        boot(&mut qemu);
+        if !restarts {
+            qemu.arg("-no-reboot");
+        }
         let (process, mut output) = Process::piped(&mut qemu);
         let console = Arc::new(Mutex::new(String::new()));
         let writer = Arc::clone(&console);
@@ -96,9 +101,18 @@ impl Machine {
                 writer.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..read]));
             }
         });
-        Machine { process, console, begin: Instant::now(), _permit: permit }
+        Running { process, console, begin: Instant::now(), _permit: permit }
     }
+}
 
+pub struct Running {
+    process: Process,
+    console: Arc<Mutex<String>>,
+    begin: Instant,
+    _permit: Permit,
+}
+
+impl Running {
     /// What it has printed until now, without the movements of the cursor.
     pub fn console(&self) -> String {
         plain(&self.console.lock().unwrap_or_else(PoisonError::into_inner))
@@ -149,7 +163,8 @@ fn plain(console: &str) -> String {
     while let Some(at) = rest.find('\u{1b}') {
         plain.push_str(&rest[..at]);
         let sequence = rest[at + 1..].trim_start_matches('[');
-        let end = sequence.find(|letter: char| letter.is_ascii_alphabetic()).map_or(sequence.len(), |end| end + 1);
+        let end =
+            sequence.find(|letter: char| letter.is_ascii_alphabetic()).map_or(sequence.len(), |end| end + 1);
         rest = &sequence[end..];
     }
     plain + rest
@@ -165,7 +180,8 @@ static ENDED: Condvar = Condvar::new();
 impl Permit {
     fn take() -> Permit {
         let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut running = ENDED.wait_while(running, |running| *running >= AT_ONCE).unwrap_or_else(PoisonError::into_inner);
+        let mut running =
+            ENDED.wait_while(running, |running| *running >= AT_ONCE).unwrap_or_else(PoisonError::into_inner);
         *running += 1;
         Permit
     }
