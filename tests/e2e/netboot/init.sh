@@ -101,12 +101,37 @@ ignite() {
     sed 's/^/LAB preset /' $ROOT/etc/systemd/system-preset/* 2>/dev/null
 }
 
-# What systemd would start. KEY=VALUE lines as they are written; % and $ are systemd's to unescape.
+# Real: switch-root. What Ignition has written finds sh and curl where it expects them.
+in_root() {
+    for folder in bin usr/bin lib lib64 dev proc; do
+        mkdir -p $ROOT/$folder
+        mountpoint -q $ROOT/$folder || mount --bind /$folder $ROOT/$folder
+    done
+    chroot $ROOT /bin/sh -c "$1"
+}
+
+# The commands that a unit or a drop-in of it gives for KEY, as systemd would run them: without the prefix, unescaped.
+commands_of() {
+    cat $ROOT/etc/systemd/system/"$2" $ROOT/etc/systemd/system/"$2".d/*.conf 2>/dev/null |
+        sed -n "s/^$1=-\{0,1\}//p" | sed 's/%%/%/g; s/\$\$/$/g'
+}
+
+# Conditions are not looked at.
 run_unit() {
-    unit=$ROOT/etc/systemd/system/$1
-    [ -f "$unit" ] || return 0
-    sed -n 's/^ExecStart=//p' "$unit" | sed 's/%%/%/g; s/\$\$/$/g' >/run/unit.sh
-    if sh /run/unit.sh; then say "unit $1 ok"; else say "unit $1 failed"; fi
+    commands=$(commands_of ExecStart "$1")
+    [ -n "$commands" ] || return 0
+    if in_root "$commands"; then say "unit $1 ok"; else say "unit $1 failed"; fi
+}
+
+# coreos-installer.service is over.
+installer_is_over() {
+    commands=$(commands_of ExecStopPost coreos-installer.service)
+    [ -n "$commands" ] || return 0
+    if in_root "export SERVICE_RESULT=$1 EXIT_CODE=exited EXIT_STATUS=$2; $commands"; then
+        say "reported $1"
+    else
+        say "could not report $1"
+    fi
 }
 
 install() {
@@ -117,23 +142,25 @@ install() {
     for file in "$ROOT"/etc/coreos/installer.d/*.yaml; do
         [ -f "$file" ] || continue
         say "installer config ${file#"$ROOT"}"
-        # Keys are coreos-installer's long options.
-        if grep -vE '^(#.*|(dest-device|image-url|ignition-url|ignition-hash|insecure|insecure-ignition|append-karg|delete-karg|copy-network|fetch-retries|firstboot-args):.*|  *-.*|)$' "$file"; then
-            fail "keys that coreos-installer does not know"
+        # Keys are coreos-installer's long options; the device may not be given twice.
+        if grep -vE '^(#.*|(image-url|ignition-url|ignition-hash|insecure|append-karg|copy-network|fetch-retries):.*|  *-.*|)$' "$file"; then
+            installer_is_over exit-code 1
+            fail "options that coreos-installer does not know or has already"
         fi
         config=$(value ignition-url "$file")
         hash=$(value ignition-hash "$file")
         image=$(value image-url "$file")
     done
-    write_disk || {
-        run_unit pxe-serve-install-failed.service
+    if ! write_disk; then
+        installer_is_over exit-code 1
         fail "the installer: $why"
-    }
-    sync
+    fi
     say "installed to $destination $(seconds_up) s"
-    run_unit pxe-serve-installed.service
+    installer_is_over success 0
+    sync
     say "restarts"
     reboot -f
+    sleep 60
 }
 
 write_disk() {
