@@ -26,7 +26,8 @@ pub fn console(lines: &[String]) -> String {
     script + &format!("echo pxe-serve: trying again in {WAIT_SECONDS} s\nsleep {WAIT_SECONDS}\n{AGAIN}\n")
 }
 
-/// What `echo` prints as it stands: iPXE expands `${`, takes `||` and `&&` for operators, and its console knows ASCII.
+/// What `echo` prints as it stands. iPXE expands `${`; it takes the words `||` and `&&` for operators, `;` for the end of
+/// the command and `#` for a comment (tried with builds of 2019 and 2025); its console knows ASCII.
 fn harmless(text: &str) -> String {
     let mut safe = String::new();
     for character in text.chars() {
@@ -37,6 +38,7 @@ fn harmless(text: &str) -> String {
             '“' | '”' => safe.push('"'),
             _ if !(character == ' ' || character.is_ascii_graphic()) => safe.push('?'),
             '{' if safe.ends_with('$') => safe.push_str(" {"),
+            ';' | '#' if safe.is_empty() || safe.ends_with(' ') => safe.extend(['\'', character, '\'']),
             '|' | '&' if safe.ends_with(character) => safe.extend([' ', character]),
             _ => safe.push(character),
         }

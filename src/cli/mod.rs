@@ -12,6 +12,7 @@ mod completions;
 mod failover;
 mod hosts;
 mod man;
+mod progress;
 mod render;
 mod serve;
 mod show;

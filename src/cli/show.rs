@@ -35,8 +35,11 @@ pub fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
     let path = path.strip_prefix('/').unwrap_or(path);
     if let Some(artifact) = generation.catalogue.get(path) {
         super::print(artifact.bytes())?;
-    } else if let Some(file) = generation.static_files.get(path) {
-        let mut file = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+    } else if let Some((path, _)) = generation.catalogue.static_files.get_key_value(path)
+        && let Some((folder, name)) = generation.place_of_static(path)
+    {
+        let file = folder.join(name);
+        let mut file = File::open(&file).with_context(|| format!("cannot open {}", file.display()))?;
         match io::copy(&mut file, &mut io::stdout().lock()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             copied => drop(copied.with_context(|| format!("cannot copy {} to stdout", args.path))?),
@@ -74,7 +77,7 @@ fn about(generation: &Generation, host: &Host) -> String {
 
 fn hint(generation: &Generation, wanted: &str) -> String {
     let artifacts = generation.catalogue.iter().map(|(path, _)| path);
-    let paths: Vec<_> = artifacts.chain(generation.static_files.keys()).collect();
+    let paths: Vec<_> = artifacts.chain(generation.catalogue.static_files.keys()).collect();
     // A bare file name is a common short form of its path.
     if let Some(path) = paths.iter().find(|path| path.file_name() == wanted) {
         return format!("did you mean `{path}`?");

@@ -30,7 +30,7 @@ pub fn check(site: &Site, catalogue: &Catalogue, report: &mut Report) {
         );
         links.report.push(Finding::warning(image.as_str(), "is not in the --static folder").help(help));
     }
-    for path in site.static_files.iter().flatten().filter(|path| catalogue.get(path.as_str()).is_some()) {
+    for path in catalogue.static_files.keys().filter(|path| catalogue.get(path.as_str()).is_some()) {
         let help = "rename the file, or remove it; what is rendered is served";
         links.report.push(Finding::warning(path.as_str(), "is in the --static folder as well").help(help));
     }
@@ -95,7 +95,7 @@ impl Links<'_> {
         let Some(found) = self.catalogue.get(target) else {
             match self.image(target) {
                 Some(image) => {
-                    if self.site.static_files.as_ref().is_some_and(|files| !files.contains(&image)) {
+                    if self.site.static_files.as_ref().is_some_and(|files| !files.contains_key(&image)) {
                         self.missing_images.insert(image);
                     }
                 }
@@ -177,13 +177,12 @@ impl Links<'_> {
 
     /// A folder has a listing; the root is the empty path.
     fn folder(&self, target: &str) -> bool {
-        let served =
-            || self.catalogue.iter().map(|(path, _)| path).chain(self.site.static_files.iter().flatten());
+        let served = || self.catalogue.iter().map(|(path, _)| path).chain(self.catalogue.static_files.keys());
         target.is_empty() || target.ends_with('/') && served().any(|path| path.as_str().starts_with(target))
     }
 
     fn static_file(&self, target: &str) -> bool {
-        self.site.static_files.as_ref().is_some_and(|files| files.contains(target))
+        self.catalogue.static_files.contains_key(target)
     }
 }
 

@@ -18,10 +18,10 @@ mod router;
 mod templates;
 mod unused;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::catalogue::{
-    Artifact, ArtifactPath, Audience, BadPath, Catalogue, MANIFEST_PATH, SHA256SUMS_PATH,
+    Artifact, ArtifactPath, Audience, BadPath, Catalogue, MANIFEST_PATH, SHA256SUMS_PATH, StaticFile,
 };
 use crate::document::At;
 use crate::inventory::{Inventory, Secrets};
@@ -36,7 +36,7 @@ pub struct Site {
     pub secrets: Secrets,
     pub templates: Templates,
     /// The big files served beside the catalogue; `None` when nobody said where they are.
-    pub static_files: Option<BTreeSet<ArtifactPath>>,
+    pub static_files: Option<BTreeMap<ArtifactPath, StaticFile>>,
 }
 
 /// The catalogue, when nothing is in error, and all findings.
@@ -47,7 +47,9 @@ pub struct Rendered {
 }
 
 pub fn render(site: &Site) -> Rendered {
-    let mut kitchen = Kitchen { site, catalogue: Catalogue::default(), report: Report::new() };
+    let mut catalogue = Catalogue::default();
+    catalogue.static_files = site.static_files.clone().unwrap_or_default();
+    let mut kitchen = Kitchen { site, catalogue, report: Report::new() };
     let boots = boots::boots(&site.inventory);
     let declarations = declared::read(&site.templates, &mut kitchen.report);
     // A list that cannot be read asks for nothing.

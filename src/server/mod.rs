@@ -23,6 +23,7 @@ mod listen;
 mod listing;
 mod log;
 mod negotiate;
+mod precondition;
 mod refusal;
 mod reload;
 mod report;
@@ -63,7 +64,7 @@ use reload::{Reloader, Trigger};
 use signals::Signals;
 use state::ServerState;
 use state_dir::StateDir;
-use watch::{Notifier, Watch};
+use watch::{Beside, Notifier, Watch};
 
 /// Answers are look-ups: one thread could do it, the second keeps a slow system call from being noticed.
 const WORKER_THREADS: usize = 2;
@@ -114,6 +115,7 @@ struct Server {
     reloader: Reloader,
     inputs: Inputs,
     asked: Arc<Notify>,
+    beside: Beside,
 }
 
 impl Server {
@@ -133,8 +135,10 @@ impl Server {
         let archive = Archive::open(config.keep_generations_for, limits.archive_bytes, state_dir.clone())?;
         let state = Arc::new(ServerState::new(config.secrets, archive, Chronicle::open(state_dir)?));
         let reloader = Reloader::new(Arc::new(load), state.clone());
-        let inputs = watch::load(&reloader, &Inputs::default(), Trigger::Start).await;
-        Ok(Server { listeners, limits, state, reloader, inputs, asked: Arc::default() })
+        let (inputs, unfinished) = watch::load(&reloader, &Inputs::default(), Trigger::Start).await;
+        let mut beside = Beside::default();
+        beside.start(unfinished);
+        Ok(Server { listeners, limits, state, reloader, inputs, asked: Arc::default(), beside })
     }
 
     /// Where it really listens; port 0 is some port by now.
@@ -147,8 +151,8 @@ impl Server {
     }
 
     async fn serve_watching(self, notifier: Option<Notifier>, stop: impl Future<Output = ()>) {
-        let Server { listeners, limits, state, reloader, inputs, asked } = self;
-        let watch = Watch { reloader, inputs, notifier, limits: limits.clone(), asked };
+        let Server { listeners, limits, state, reloader, inputs, asked, beside } = self;
+        let watch = Watch { reloader, inputs, notifier, limits: limits.clone(), asked, beside };
         let watching = tokio::spawn(watch.run());
         listen::accept(listeners, routes::routes(state), limits, stop).await;
         watching.abort();

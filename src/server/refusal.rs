@@ -33,8 +33,6 @@ pub enum Refusal {
     ForeignName { path: ArtifactPath, host: String },
     #[error("there is nothing at /{0}; / lists what there is")]
     Unknown(ArtifactPath),
-    #[error("/{0} is a file of --static, of which no digests are kept; ask without ?sha256")]
-    NoDigest(ArtifactPath),
     #[error("/{path} with sha256 {wanted} is not kept any more; it is now {current}")]
     Superseded { path: ArtifactPath, wanted: Sha256, current: Sha256 },
     #[error("there is no host {0}; `pxe-serve hosts` lists them")]
@@ -77,7 +75,7 @@ impl Refusal {
             }
             Refusal::Secret { .. } | Refusal::ForeignName { .. } => StatusCode::FORBIDDEN,
             Refusal::NotLoopback(_) | Refusal::NotTheHost { .. } | Refusal::Forged => StatusCode::FORBIDDEN,
-            Refusal::Unknown(_) | Refusal::NoDigest(_) | Refusal::Superseded { .. } => StatusCode::NOT_FOUND,
+            Refusal::Unknown(_) | Refusal::Superseded { .. } => StatusCode::NOT_FOUND,
             Refusal::NoHost(_) => StatusCode::NOT_FOUND,
             // What curl --retry comes again for.
             Refusal::SlowBody => StatusCode::REQUEST_TIMEOUT,

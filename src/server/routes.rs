@@ -29,6 +29,7 @@ pub fn routes(state: Arc<ServerState>) -> Router {
         .route("/readyz", only_reading(get(readyz)))
         .route("/pxe/boot.ipxe", only_reading(get(entry)))
         .route("/pxe/ipxe", only_reading(get(script)))
+        .route("/pxe/ipxe/", only_reading(get(script)))
         .route("/pxe/ipxe/{file}", only_reading(get(script)))
         .route("/pxe/events/{host}", post(report).fallback(|| async { Refusal::Method("POST") }))
         .route("/pxe/hosts", only_reading(get(hosts)))
@@ -52,7 +53,7 @@ async fn file(State(state): Shared, target: Target) -> Result<Response, Refusal>
     fetched::note(&state, &target, &found);
     Ok(match found {
         Found::Artifact(representation) => answer(representation, &target.headers),
-        Found::Static(file) => static_file::answer(&file, target.method, target.headers).await,
+        Found::Static(file) => static_file::answer(file, &target, state.static_reads.clone()).await?,
         Found::Folder(folder) => listing::answer(&folder, &target.headers)?,
     })
 }

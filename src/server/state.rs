@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 
 use crate::boot::Strangers;
 use crate::catalogue::Sha256;
@@ -18,6 +19,7 @@ use super::access::SecretsPolicy;
 use super::archive::Archive;
 use super::journal::Chronicle;
 use super::refusal::Refusal;
+use super::static_file;
 
 #[derive(Debug)]
 pub struct ServerState {
@@ -27,6 +29,8 @@ pub struct ServerState {
     /// What happened to the hosts.
     pub chronicle: Chronicle,
     strangers: Mutex<Strangers>,
+    /// Whose turn it is to read from `--static`.
+    pub static_reads: Arc<Semaphore>,
     /// Who was already warned about, so that a retrying client does not fill the log.
     warned: Mutex<BTreeSet<(IpAddr, String)>>,
 }
@@ -65,7 +69,8 @@ const WARNED_CLIENTS: usize = 1024;
 impl ServerState {
     pub fn new(secrets: SecretsPolicy, archive: Archive, chronicle: Chronicle) -> Self {
         let (status, strangers, warned) = Default::default();
-        ServerState { status, secrets, archive, chronicle, strangers, warned }
+        let static_reads = Arc::new(Semaphore::new(static_file::READS_MAX));
+        ServerState { status, secrets, archive, chronicle, strangers, static_reads, warned }
     }
 
     pub fn status(&self) -> Arc<Status> {
@@ -109,7 +114,7 @@ impl Served {
     pub fn new(generation: Generation, loaded_at: SystemTime) -> Self {
         let mut folders = BTreeSet::from([String::new()]);
         let artifacts = generation.catalogue.iter().map(|(path, _)| path);
-        for path in artifacts.chain(generation.static_files.keys()) {
+        for path in artifacts.chain(generation.catalogue.static_files.keys()) {
             let slashes = path.as_str().match_indices('/');
             folders.extend(slashes.map(|(index, _)| path.as_str()[..index].to_owned()));
         }

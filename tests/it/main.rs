@@ -16,5 +16,6 @@ mod rejoin;
 mod render;
 mod serving;
 mod site;
+mod static_files;
 mod templates;
 mod views;

@@ -5,6 +5,8 @@
 
 mod disk;
 mod line;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
