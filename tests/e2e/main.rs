@@ -6,6 +6,7 @@ mod ignition;
 mod keepalived;
 mod namespace;
 mod netboot;
+mod router;
 mod scripts;
 mod server;
 mod site;

@@ -24,13 +24,13 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// With the shipped inventory, edited. `None` where the programs are missing.
+    /// With the shipped inventory and the lab's disk image, edited. `None` where the programs are missing.
     pub fn new(edit: impl Fn(String) -> String) -> Option<Lab> {
         if !have(PROGRAMS, true) {
             return None;
         }
         let images = images()?;
-        let site = Site::at_its_address(edit);
+        let site = Site::at_its_address(|text| edit(text + "\nfcos:\n  metal_image: pxe/fcos/metal.raw\n"));
         fill_static_folder(&site.path("static"), images);
         let network = Namespace::new();
         network.sh(&format!(

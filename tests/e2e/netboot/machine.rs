@@ -128,6 +128,10 @@ impl Running {
         }
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        self.process.has_ended()
+    }
+
     /// Waits until it is off.
     pub fn ends(mut self) -> Boot {
         self.process.end(LIMIT);

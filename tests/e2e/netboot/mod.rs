@@ -15,6 +15,8 @@ mod boots;
 mod image;
 mod lab;
 mod machine;
+mod node;
+mod troubles;
 
 const PROGRAMS: &[&str] = &[
     "qemu-system-x86_64",
