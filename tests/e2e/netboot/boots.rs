@@ -64,8 +64,9 @@ fn uefi_http_boot_installs_a_machine_whose_first_boot_makes_the_node() {
 
 #[test]
 fn uefi_pxe_runs_a_machine_from_memory_with_the_config_of_its_own_initrd() {
-    let Some(mut lab) = Lab::new(|text| text.replace("    mac: 52:54:00:12:34:56", "    boot: live\n    mac: 52:54:00:12:34:56"))
-    else {
+    let Some(mut lab) = Lab::new(|text| {
+        text.replace("    mac: 52:54:00:12:34:56", "    boot: live\n    mac: 52:54:00:12:34:56")
+    }) else {
         return;
     };
     lab.start_server();
@@ -80,7 +81,8 @@ fn uefi_pxe_runs_a_machine_from_memory_with_the_config_of_its_own_initrd() {
 
 #[test]
 fn a_machine_installed_by_kernel_arguments_gets_what_held_then_whatever_the_inventory_says_since() {
-    let Some(mut lab) = Lab::new(|text| text.replace("fcos:\n", "fcos:\n  install: kernel_arguments\n")) else {
+    let Some(mut lab) = Lab::new(|text| text.replace("fcos:\n", "fcos:\n  install: kernel_arguments\n"))
+    else {
         return;
     };
     lab.start_server();

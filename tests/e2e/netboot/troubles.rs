@@ -45,8 +45,7 @@ fn a_server_that_is_killed_after_each_request_does_not_keep_a_machine_from_its_i
     // After the first of each: a server that never lives longer than one answer serves nobody.
     let mut killed_after = BTreeSet::new();
     while !machine.has_ended() {
-        let news: Vec<_> =
-            lab.requests().into_iter().map(|request| (request.method, request.path)).collect();
+        let news: Vec<_> = lab.requests().into_iter().map(|request| (request.method, request.path)).collect();
         if news.into_iter().filter(|request| killed_after.insert(request.clone())).count() > 0 {
             lab.kill_server();
             lab.start_server();
