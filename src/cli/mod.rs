@@ -8,6 +8,7 @@ mod butane;
 mod check;
 mod completions;
 mod failover;
+mod image;
 mod man;
 mod render;
 mod serve;
@@ -41,6 +42,7 @@ enum Verb {
     Failover(failover::FailoverArgs),
     Butane(butane::ButaneArgs),
     Show(show::ShowArgs),
+    Image(image::ImageArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -59,6 +61,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Failover(args) => failover::run(args),
         Verb::Butane(args) => Ok(butane::run(&args)),
         Verb::Show(args) => show::run(args),
+        Verb::Image(args) => image::run(args),
         Verb::Completions(args) => completions::run(args),
         Verb::Man(args) => man::run(args),
     };
