@@ -6,19 +6,25 @@ mod artifact;
 mod digest;
 mod manifest;
 mod path;
+mod static_file;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 pub use artifact::{Alternative, Artifact, Audience, MediaType, Sensitivity};
 pub use digest::{Digest, Sha256};
-pub use manifest::{MANIFEST_PATH, SHA256SUMS_PATH, is_our_manifest, manifest, parse_sum_line, sha256sums};
+pub use manifest::{
+    MANIFEST_PATH, SHA256SUMS_PATH, StaticEntry, is_our_manifest, manifest, parse_sum_line, sha256sums,
+};
 pub use path::{ArtifactPath, BadPath};
+pub use static_file::{Stamp, StaticFile, nanoseconds};
 
 /// Path → artifact. Two catalogues with equal digests are equal byte for byte.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Catalogue {
     artifacts: BTreeMap<ArtifactPath, Artifact>,
+    /// What the server has besides; named in the manifest, never part of a bundle.
+    pub static_files: BTreeMap<ArtifactPath, StaticFile>,
 }
 
 impl Catalogue {

@@ -4,12 +4,16 @@
 //! Findings go to stderr, except `check`'s, which are what it was asked for.
 #![expect(clippy::disallowed_methods, reason = "the command line is where the world is touched")]
 
+mod arm;
+mod ask;
 mod butane;
 mod check;
 mod completions;
 mod failover;
+mod hosts;
 mod image;
 mod man;
+mod progress;
 mod render;
 mod serve;
 mod show;
@@ -39,6 +43,8 @@ enum Verb {
     Serve(serve::ServeArgs),
     Render(render::RenderArgs),
     Check(check::CheckArgs),
+    Hosts(hosts::HostsArgs),
+    Arm(arm::ArmArgs),
     Failover(failover::FailoverArgs),
     Butane(butane::ButaneArgs),
     Show(show::ShowArgs),
@@ -58,6 +64,8 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Serve(args) => serve::run(args),
         Verb::Render(args) => render::run(args),
         Verb::Check(args) => check::run(args),
+        Verb::Hosts(args) => hosts::run(args),
+        Verb::Arm(args) => arm::run(args),
         Verb::Failover(args) => failover::run(args),
         Verb::Butane(args) => Ok(butane::run(&args)),
         Verb::Show(args) => show::run(args),

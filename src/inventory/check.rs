@@ -64,7 +64,15 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
             control_planes: vips.control_planes.into_iter().map(|vip| vip.value).collect(),
             workers: vips.workers.map(|vip| vip.value),
         },
-        router: Router { base_url: router?.value },
+        router: Router {
+            base_url: router.base_url?.value,
+            network: match router.network {
+                Some(network) => network.value,
+                None => "lan".parse().ok()?,
+            },
+            tftp_root: router.tftp_root.map(|root| root.value),
+            forwarding: router.forwarding.into_iter().map(|forwarding| forwarding.value).collect(),
+        },
         network: Network {
             cidrs: network.cidrs.into_iter().map(|cidr| cidr.value).collect(),
             domain: network.domain.map(|domain| domain.value),
@@ -117,6 +125,12 @@ fn phase(raw: &raw::Inventory, priorities: &hosts::Priorities, checker: &Checker
         Some(phase) if is_alone && phase.value == Phase::Reinstall => {
             let help = "write bootstrap, or leave the phase out: a single server starts its cluster anew";
             checker.push(phase.warning("the only server would wait for another one to join").help(help));
+            phase.value
+        }
+        Some(phase) if !is_alone && phase.value == Phase::Bootstrap => {
+            let help = "once the cluster runs, write reinstall; `pxe-serve show HOST` then prints what to delete in the cluster before a reinstall";
+            checker
+                .push(phase.note("the first server starts a new cluster, and the others join it").help(help));
             phase.value
         }
         Some(phase) => phase.value,

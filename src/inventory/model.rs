@@ -11,7 +11,7 @@ use crate::document::At;
 use crate::ids::{
     AddressRange, BaseUrl, ComponentName, DevicePath, DnsName, HostName, ImageReference, Interface,
     K3sVersion, KernelArgument, LabelKey, LabelValue, MacAddr, MachineUuid, NodePath, PartitionLabel,
-    Priority, Serial, SshPublicKey, VirtualRouterId,
+    Priority, Serial, SshPublicKey, UciName, VirtualRouterId,
 };
 
 /// Everything `inventory.yaml` says, defaults filled in.
@@ -38,6 +38,18 @@ pub struct Vips {
 #[derive(Debug, Clone)]
 pub struct Router {
     pub base_url: BaseUrl,
+    /// OpenWRT's name of the nodes' network.
+    pub network: UciName,
+    /// The folder that dnsmasq serves by TFTP; none: somebody else's matter.
+    pub tftp_root: Option<NodePath>,
+    pub forwarding: Vec<Forwarding>,
+}
+
+/// A firewall zone of OpenWRT that may reach another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Forwarding {
+    pub from: UciName,
+    pub to: UciName,
 }
 
 #[derive(Debug, Clone)]

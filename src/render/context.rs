@@ -79,6 +79,7 @@ impl<'s> Contexts<'s> {
             k3s => context! {
                 version => inventory.k3s.version.to_string(),
                 authentication_config => inventory.k3s.version.has_authentication_config(),
+                phase => phase(inventory.k3s.phase),
             },
             fcos => fcos(inventory, Arch::X86_64),
             hosts => hosts,
@@ -103,10 +104,11 @@ impl<'s> Contexts<'s> {
         let version = &self.inventory.k3s.version;
         context! {
             name => boot.name.as_str(),
-            phase => match boot.phase { Phase::Bootstrap => "bootstrap", Phase::Reinstall => "reinstall" },
+            phase => phase(boot.phase),
             k3s => context! {
                 version => version.to_string(),
                 authentication_config => version.has_authentication_config(),
+                phase => phase(self.inventory.k3s.phase),
                 mode => k3s::mode(boot.host),
             },
             k3s_config => Value::from(Serde(k3s::config(self.inventory, boot))),
@@ -125,6 +127,13 @@ fn fcos(inventory: &Inventory, arch: Arch) -> Value {
         initramfs => asset(&images.initramfs),
         rootfs => asset(&images.rootfs),
         metal_image => images.metal_image.as_ref().map(asset),
+    }
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Bootstrap => "bootstrap",
+        Phase::Reinstall => "reinstall",
     }
 }
 

@@ -10,7 +10,7 @@ use super::declared::Declaration;
 use super::templates::Templates;
 
 /// What pxe-serve asks for by itself.
-const FIXED: [&str; 8] = [
+const FIXED: [&str; 11] = [
     "butane/install.bu.j2",
     "butane/node.bu.j2",
     "ipxe/boot.ipxe.j2",
@@ -19,6 +19,9 @@ const FIXED: [&str; 8] = [
     "ipxe/local.ipxe.j2",
     "ipxe/unknown.ipxe.j2",
     "pages/failover.html.j2",
+    "router/dhcp.uci.j2",
+    "router/dnsmasq.conf.j2",
+    "router/firewall.uci.j2",
 ];
 
 pub fn check(templates: &Templates, declarations: &[Declaration], boots: &[Boot<'_>], report: &mut Report) {

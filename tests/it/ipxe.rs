@@ -155,7 +155,12 @@ fn a_host_and_each_of_its_macs_are_told_what_its_policy_says() {
 fn the_host_that_may_bootstrap_installs_the_config_of_the_current_phase() {
     for phase in ["bootstrap", "reinstall"] {
         let version = "version: v1.32.5+k3s1";
-        let catalogue = Site::new().inventory(version, &format!("{version}, phase: {phase}")).clean();
+        let catalogue = Site::new()
+            .inventory(version, &format!("{version}, phase: {phase}"))
+            .load()
+            .generation
+            .unwrap()
+            .catalogue;
         let own = format!("pxe/ipxe/lenovo1-{phase}/install.ipxe");
         assert_eq!(artifact(&catalogue, "pxe/ipxe/lenovo1.ipxe"), artifact(&catalogue, &own));
         assert!(

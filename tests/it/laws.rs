@@ -38,6 +38,7 @@ pub fn assert_leads_somewhere(inventory: &Inventory, catalogue: &Catalogue, link
             let own = artifact.digest().sha256.to_string();
             assert!(digest.is_none_or(|digest| digest == own), "{link}: another digest");
         }
+        None if path.starts_with("pxe/tftp/") => assert_eq!(path, "pxe/tftp/ipxe.efi"),
         None => assert!(is_image() || is_report(), "{link}: dead"),
     }
 }
@@ -212,6 +213,11 @@ fn check(text: &str) -> Result<(), TestCaseError> {
     for (path, artifact) in catalogue.iter() {
         let bytes = String::from_utf8_lossy(artifact.bytes()).into_owned();
         prop_assert!(artifact.sensitivity == Sensitivity::Secret || silent(&bytes), "{}", path);
+        for host in &site.inventory.hosts {
+            let password = site.secrets.node_password(host.name.as_str());
+            let is_its_own = path.as_str() == format!("pxe/configs/k3s-node-password-{}", host.name);
+            prop_assert_eq!(bytes.contains(&password), is_its_own, "{}", path);
+        }
         if path.as_str().ends_with(".ign") {
             let (_, warnings) = ignition_config::Config::parse_slice(artifact.bytes()).unwrap();
             prop_assert!(warnings.is_empty(), "{}: {:?}", path, warnings);

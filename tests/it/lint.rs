@@ -11,7 +11,9 @@ use crate::site::{SITES, Site, sources};
 fn the_shipped_templates_fall_into_no_trap() {
     for site in SITES {
         let Loaded { report, .. } = load(&sources(site));
-        assert_eq!(report.to_text(false), "", "{site}");
+        // What a new cluster is told is no trap.
+        let found = report.findings().iter().filter(|finding| finding.path != "k3s.phase").count();
+        assert_eq!(found, 0, "{site}: {}", report.to_text(false));
     }
     Site::new().clean();
     Site::new().inventory("virtual_router_id: 26", "virtual_router_id: 26, install: quadlet").clean();
