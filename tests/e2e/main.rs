@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests write files, run programs and wait for them")]
 
 mod ignition;
+mod installer;
 mod keepalived;
 mod namespace;
 mod netboot;
