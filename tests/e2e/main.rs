@@ -4,6 +4,7 @@
 
 mod ignition;
 mod installer;
+mod k3s_offline;
 mod keepalived;
 mod namespace;
 mod netboot;
