@@ -1,6 +1,6 @@
 //! The stand-in for the images of Fedora CoreOS, built once a run: kernel, initramfs, root file system, disk image.
 
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -111,8 +111,10 @@ fn rootfs() -> tempfile::TempDir {
     std::fs::copy("/etc/login.defs", root.join("etc/login.defs")).unwrap();
     std::fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").unwrap();
     std::fs::write(root.join("etc/group"), "root:x:0:\n").unwrap();
-    // Where Ignition looks for SELinux' relabeller; there is no policy here.
-    symlink("/bin/true", root.join("sbin/setfiles")).unwrap();
+    // Debian's Ignition always relabels at the end, and there is no SELinux here.
+    let setfiles = root.join("sbin/setfiles");
+    std::fs::write(&setfiles, "#!/bin/sh\ncat >/run/relabelled\n").unwrap();
+    std::fs::set_permissions(&setfiles, std::fs::Permissions::from_mode(0o755)).unwrap();
     folder
 }
 
@@ -149,7 +151,8 @@ fn disk_image() -> Vec<u8> {
         0xf4, // halt: hlt
         0xeb, 0xfd, // jmp halt
     ];
-    sector.extend(format!("\r\n{STARTED_FROM_DISK}\r\n\0").bytes());
+    // What the serial port still holds when the machine goes off is lost: that is the blanks.
+    sector.extend(format!("\r\n{STARTED_FROM_DISK}\r\n{:40}\0", "").bytes());
     sector.resize(510, 0);
     sector.extend([0x55, 0xaa]);
     sector.resize(1 << 20, 0);
