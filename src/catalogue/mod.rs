@@ -8,7 +8,7 @@ mod manifest;
 mod path;
 mod static_file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 pub use artifact::{Alternative, Artifact, Audience, MediaType, Sensitivity};
@@ -53,6 +53,12 @@ impl Catalogue {
     /// Looks a path up as it stands in a URL without its leading slash; what is no path is not found.
     pub fn get(&self, path: &str) -> Option<&Artifact> {
         self.artifacts.get(path)
+    }
+
+    /// Each content under the first of its paths: for who reads all of it, further names say nothing new.
+    pub fn once_each(&self) -> impl Iterator<Item = (&ArtifactPath, &Artifact)> {
+        let mut seen = BTreeSet::new();
+        self.iter().filter(move |(_, artifact)| seen.insert(artifact.digest().sha256))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&ArtifactPath, &Artifact)> {

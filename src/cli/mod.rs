@@ -11,6 +11,7 @@ mod check;
 mod completions;
 mod failover;
 mod hosts;
+mod image;
 mod man;
 mod progress;
 mod render;
@@ -47,6 +48,7 @@ enum Verb {
     Failover(failover::FailoverArgs),
     Butane(butane::ButaneArgs),
     Show(show::ShowArgs),
+    Image(image::ImageArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -67,6 +69,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Failover(args) => failover::run(args),
         Verb::Butane(args) => Ok(butane::run(&args)),
         Verb::Show(args) => show::run(args),
+        Verb::Image(args) => image::run(args),
         Verb::Completions(args) => completions::run(args),
         Verb::Man(args) => man::run(args),
     };

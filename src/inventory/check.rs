@@ -2,6 +2,7 @@
 //!
 //! All rules run, whatever the others found; the model is built only when there is no error.
 
+mod fcos;
 mod hosts;
 mod keepalived;
 mod network;
@@ -13,7 +14,7 @@ use crate::document::At;
 use crate::ids::{HostName, Priority};
 use crate::report::{Finding, Report};
 
-use super::model::{Fcos, Inventory, K3s, Network, Phase, Router, Vips};
+use super::model::{Inventory, K3s, Network, Phase, Router, Vips};
 use super::raw;
 
 /// Keys of k3s' config.yaml that pxe-serve writes itself, and where to say them instead.
@@ -53,12 +54,13 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
     keepalived::check(&raw, priorities.len(), &checker);
     let extra_config = check_k3s(&raw, &checker);
     let phase = phase(&raw, &priorities, &checker);
+    let fcos = fcos::build(&raw, &settings, &checker);
     let hosts = hosts::build(&raw.hosts, settings, &priorities, bootstrap_host.as_ref(), &checker);
     let offline = offline::offline(&raw.k3s, &hosts, &checker);
     if report.borrow().has_errors() {
         return None;
     }
-    let raw::Inventory { vips, router, network, ssh_authorized_keys, keepalived, k3s, fcos, .. } = raw;
+    let raw::Inventory { vips, router, network, ssh_authorized_keys, keepalived, k3s, .. } = raw;
     Some(Inventory {
         vips: Vips {
             control_planes: vips.control_planes.into_iter().map(|vip| vip.value).collect(),
@@ -93,24 +95,9 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
             phase,
             offline,
         },
-        fcos: Fcos {
-            kernel: path_or(fcos.kernel, "pxe/fcos/kernel")?,
-            initramfs: path_or(fcos.initramfs, "pxe/fcos/initramfs.img")?,
-            rootfs: path_or(fcos.rootfs, "pxe/fcos/rootfs.img")?,
-            metal_image: fcos.metal_image.map(|path| path.value),
-        },
+        fcos: fcos?,
         hosts,
     })
-}
-
-fn path_or(
-    written: Option<At<crate::catalogue::ArtifactPath>>,
-    usual: &str,
-) -> Option<crate::catalogue::ArtifactPath> {
-    match written {
-        Some(path) => Some(path.value),
-        None => usual.parse().ok(),
-    }
 }
 
 fn bootstrap_host(

@@ -147,13 +147,30 @@ pub enum Phase {
     Reinstall,
 }
 
-/// Where the Fedora CoreOS live images are; paths below the base URL.
+/// How hosts are installed, and from which images.
 #[derive(Debug, Clone)]
 pub struct Fcos {
+    pub install: InstallForm,
+    /// For each architecture that a host has.
+    pub(super) images: BTreeMap<Arch, Images>,
+}
+
+/// How the installer learns what to install.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstallForm {
+    /// By a config in an initrd, which says the hash of the Ignition config.
+    Verified,
+    /// By `coreos.inst.*`, which cannot say a hash.
+    KernelArguments,
+}
+
+/// Where the Fedora CoreOS images of one architecture are; paths below the base URL.
+#[derive(Debug, Clone)]
+pub struct Images {
     pub kernel: ArtifactPath,
     pub initramfs: ArtifactPath,
     pub rootfs: ArtifactPath,
-    /// The metal image for `coreos.inst.image_url`; none: the installer's own stream download.
+    /// What is written to disk; none: the installer's own choice.
     pub metal_image: Option<ArtifactPath>,
 }
 
@@ -246,6 +263,21 @@ impl Inventory {
 
     pub fn host_at(&self, address: IpAddr) -> Option<&Host> {
         self.hosts.iter().find(|host| host.addresses.contains(&address))
+    }
+}
+
+impl Fcos {
+    /// Of an architecture that some host has.
+    pub fn images(&self, arch: Arch) -> &Images {
+        &self.images[&arch]
+    }
+
+    /// Every path there is, of all architectures.
+    pub fn paths(&self) -> impl Iterator<Item = &ArtifactPath> {
+        self.images.values().flat_map(|images| {
+            let Images { kernel, initramfs, rootfs, metal_image } = images;
+            [kernel, initramfs, rootfs].into_iter().chain(metal_image)
+        })
     }
 }
 

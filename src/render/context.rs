@@ -4,7 +4,8 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
 
-use crate::inventory::{DiskFormat, Host, InstallAs, Inventory, Phase, Role, Transport};
+use crate::catalogue::ArtifactPath;
+use crate::inventory::{Arch, DiskFormat, Host, InstallAs, InstallForm, Inventory, Phase, Role, Transport};
 
 use super::Site;
 use super::k3s;
@@ -55,7 +56,6 @@ impl<'s> Contexts<'s> {
         let network = &inventory.network;
         let keepalived = &inventory.keepalived;
         let vip = inventory.vips.primary();
-        let asset = |path: &crate::catalogue::ArtifactPath| format!("{}/{path}", inventory.router.base_url);
         let hosts: Vec<Value> = inventory.hosts.iter().map(|host| host_context(inventory, host)).collect();
         let values = context! {
             base_url => inventory.router.base_url.as_str(),
@@ -84,12 +84,7 @@ impl<'s> Contexts<'s> {
                 offline,
                 phase => phase(inventory.k3s.phase),
             },
-            fcos => context! {
-                kernel => asset(&inventory.fcos.kernel),
-                initramfs => asset(&inventory.fcos.initramfs),
-                rootfs => asset(&inventory.fcos.rootfs),
-                metal_image => inventory.fcos.metal_image.as_ref().map(asset),
-            },
+            fcos => fcos(inventory, Arch::X86_64),
             hosts => hosts,
         };
         Contexts { inventory, offline: offline.clone(), site: values }
@@ -100,7 +95,11 @@ impl<'s> Contexts<'s> {
     }
 
     pub fn host(&self, host: &Host) -> Value {
-        context! { host => host_context(self.inventory, host), ..self.site.clone() }
+        context! {
+            host => host_context(self.inventory, host),
+            fcos => fcos(self.inventory, host.arch),
+            ..self.site.clone()
+        }
     }
 
     /// What one Ignition config's files know besides: its name, its phase and the k3s configuration.
@@ -119,6 +118,19 @@ impl<'s> Contexts<'s> {
             k3s_config => Value::from(Serde(k3s::config(self.inventory, boot))),
             ..self.host(boot.host)
         }
+    }
+}
+
+/// The images of this architecture as whole URLs.
+fn fcos(inventory: &Inventory, arch: Arch) -> Value {
+    let asset = |path: &ArtifactPath| format!("{}/{path}", inventory.router.base_url);
+    let images = inventory.fcos.images(arch);
+    context! {
+        install => match inventory.fcos.install { InstallForm::Verified => "verified", InstallForm::KernelArguments => "kernel_arguments" },
+        kernel => asset(&images.kernel),
+        initramfs => asset(&images.initramfs),
+        rootfs => asset(&images.rootfs),
+        metal_image => images.metal_image.as_ref().map(asset),
     }
 }
 

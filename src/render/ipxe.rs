@@ -1,10 +1,12 @@
 //! iPXE scripts: the entry, what each host can be told (install, live, local), and under the host's name and its MACs
 //! what it is told when nobody has armed it.
 
+use std::net::IpAddr;
+
 use minijinja::context;
 
 use crate::catalogue::Audience;
-use crate::inventory::{BootPolicy, Host};
+use crate::inventory::{BootPolicy, Host, InstallForm};
 
 use super::Kitchen;
 use super::boots::Boot;
@@ -17,18 +19,28 @@ pub fn render_ipxe(
     contexts: &Contexts<'_>,
     boots: &[Boot<'_>],
 ) {
-    let base_url = &kitchen.site.inventory.router.base_url;
+    let install_form = kitchen.site.inventory.fcos.install;
     for boot in boots {
-        let ignition = format!("pxe/ignition/{}.ign", boot.name);
-        // Without its Ignition the config has a finding already.
-        let Some(artifact) = kitchen.catalogue.get(&ignition) else { continue };
+        let url = |path: String| pinned_url(kitchen, &path);
+        let (ignition, initrd) =
+            (url(format!("pxe/ignition/{}.ign", boot.name)), url(format!("pxe/initrd/{}.img", boot.name)));
+        let install_initrd = url(format!("pxe/initrd/install/{}.img", boot.name));
+        // Without its Ignition, or the installer's, the config has a finding already.
+        if ignition.is_none() || install_form == InstallForm::Verified && install_initrd.is_none() {
+            continue;
+        }
         let audience = Audience::host(&boot.host.name);
         let context = context! {
-            ignition_url => format!("{base_url}/{ignition}?sha256={}", artifact.digest().sha256),
+            ignition_url => ignition,
+            initrd_url => initrd,
+            install_initrd_url => install_initrd,
+            live_arguments => live_arguments(boot.host),
             ..contexts.boot(boot)
         };
         let path = format!("pxe/ipxe/{}/install.ipxe", boot.name);
-        kitchen.render(compiled, "ipxe/install.ipxe.j2", &path, &context, audience.clone());
+        let template = boot.template(compiled, "ipxe", "ipxe");
+        let template = template.unwrap_or_else(|| "ipxe/install.ipxe.j2".to_owned());
+        kitchen.render(compiled, &template, &path, &context, audience.clone());
         if boot.is_current {
             for script in ["live", "local"] {
                 let path = format!("pxe/ipxe/{}/{script}.ipxe", boot.host.name);
@@ -43,6 +55,28 @@ pub fn render_ipxe(
     {
         kitchen.render(compiled, template, path, contexts.site(), Audience::Everyone);
     }
+}
+
+/// The URL of an artifact, with the digest of the bytes it has now.
+fn pinned_url(kitchen: &Kitchen<'_>, path: &str) -> Option<String> {
+    let digest = kitchen.catalogue.get(path)?.digest().sha256;
+    Some(format!("{}/{path}?sha256={digest}", kitchen.site.inventory.router.base_url))
+}
+
+/// What every live system is told, whether it installs or stays: how it gets its network, where it speaks to people,
+/// and the host's own arguments. These Ignition demands in a live system (`kernel_arguments.should_exist`), where it
+/// cannot add them.
+fn live_arguments(host: &Host) -> String {
+    let mut arguments = vec![network_arguments(host), "console=tty0", "console=ttyS0,115200n8"];
+    arguments.extend(host.kernel_arguments.iter().map(|argument| argument.as_str()));
+    arguments.join(" ")
+}
+
+/// What brings the network up in the initramfs (dracut.cmdline(7)), and on the first boot, for which the installer
+/// keeps it. With IPv6 alone `ip=dhcp` waits for an IPv4 lease in vain; `auto6`, not `dhcp6`, since only router
+/// advertisements bring a default route, and they say whether DHCPv6 is to be asked besides.
+fn network_arguments(host: &Host) -> &'static str {
+    if host.addresses.iter().any(IpAddr::is_ipv4) { "rd.neednet=1 ip=dhcp" } else { "rd.neednet=1 ip=auto6" }
 }
 
 /// The script that a static server gives, which knows nothing of what was installed already.

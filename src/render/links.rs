@@ -13,7 +13,8 @@ use super::router;
 
 pub fn check(site: &Site, catalogue: &Catalogue, report: &mut Report) {
     let mut links = Links { site, catalogue, missing_images: BTreeSet::new(), said: BTreeSet::new(), report };
-    for (path, artifact) in catalogue.iter() {
+    for (path, artifact) in catalogue.once_each() {
+        // What an image carries, an Ignition config of the catalogue says as well.
         let Ok(text) = std::str::from_utf8(artifact.bytes()) else { continue };
         // What Ignition names, its Butane names as well, in lines that people read.
         if path.as_str().ends_with(".ign") {
@@ -92,6 +93,13 @@ impl Links<'_> {
 
     fn check_link(&mut self, text: &Text<'_>, link: &Link<'_>) {
         let (target, query) = link.rest.split_once('?').unwrap_or((link.rest, ""));
+        if let Some(host) = target.strip_prefix("pxe/events/") {
+            if self.site.inventory.host(host).is_none() {
+                let help = "write pxe/events/HOST with a host of the inventory".to_owned();
+                self.error(text, link, format!("reports to {target}, which is no host"), help);
+            }
+            return;
+        }
         let Some(found) = self.catalogue.get(target) else {
             match self.image(target) {
                 Some(image) => {
@@ -167,12 +175,8 @@ impl Links<'_> {
 
     /// One of the images of `fcos:`, or iPXE for UEFI HTTP Boot, which may be served by somebody else.
     fn image(&self, target: &str) -> Option<ArtifactPath> {
-        let fcos = &self.site.inventory.fcos;
-        let images =
-            [Some(&fcos.kernel), Some(&fcos.initramfs), Some(&fcos.rootfs), fcos.metal_image.as_ref()];
-        let mut images =
-            images.into_iter().flatten().cloned().chain(router::http_boot_files(&self.site.inventory));
-        images.find(|image| image.as_str() == target)
+        let images = self.site.inventory.fcos.paths().cloned();
+        images.chain(router::http_boot_files(&self.site.inventory)).find(|image| image.as_str() == target)
     }
 
     /// A folder has a listing; the root is the empty path.

@@ -1,7 +1,8 @@
 //! `Site → Catalogue`: everything bytes may depend on in, every file that will ever be served out. Pure.
 //!
 //! Inside a host the order is the order of the hashes: declared files → Butane → Ignition (names the files with their
-//! digests) → iPXE (names the Ignition). Then the links are closed, and the lint reads what came out.
+//! digests) → its initrd → the installer's Butane, Ignition (names the host's) and initrd → iPXE (names the initrds).
+//! Then the links are closed, and the lint reads what came out.
 
 mod boots;
 mod context;
@@ -9,6 +10,7 @@ mod declared;
 mod expand;
 mod failover_page;
 mod ignition;
+mod initrd;
 mod ipxe;
 mod k3s;
 mod keepalived;

@@ -3,9 +3,11 @@
 #![allow(clippy::disallowed_methods, reason = "tests write files, run programs and wait for them")]
 
 mod ignition;
+mod installer;
 mod k3s_offline;
 mod keepalived;
 mod namespace;
+mod netboot;
 mod router;
 mod scripts;
 mod server;

@@ -8,6 +8,7 @@ mod canary;
 mod cli;
 mod docs;
 mod inventory;
+mod ipxe;
 mod laws;
 mod lifecycle;
 mod lint;

@@ -11,6 +11,10 @@ use crate::report::Finding;
 
 use super::{Checker, usual_priority};
 
+/// Our own names among those of hosts: of scripts (`/pxe/ipxe/unknown.ipxe`, beside which MACs stand) and of templates
+/// (`ipxe/boot.ipxe.j2`, `butane/node.bu.j2`).
+const TAKEN_NAMES: [&str; 6] = ["boot", "install", "live", "local", "node", "unknown"];
+
 /// The control planes and their priorities.
 pub type Priorities = BTreeMap<HostName, Priority>;
 
@@ -142,10 +146,9 @@ pub fn build(
         }
     }
     for host in hosts {
-        // `/pxe/ipxe/NAME.ipxe` is looked up by host name and by MAC, and `unknown` is everybody else's.
         let name = &host.name;
-        if name.value.as_str() == "unknown" || name.value.as_str().parse::<MacAddr>().is_ok() {
-            let help = "its boot script would lie where another machine's lies; choose another name";
+        if TAKEN_NAMES.contains(&name.value.as_str()) || name.value.as_str().parse::<MacAddr>().is_ok() {
+            let help = "its boot script or template would be taken for another; choose another name";
             checker.push(name.error("no host can be called so").help(help));
         }
     }

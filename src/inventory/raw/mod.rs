@@ -16,7 +16,7 @@ use crate::ids::{AddressRange, BaseUrl, DnsName, NodePath, SshPublicKey, UciName
 
 use super::model::{Forwarding, SecretReference};
 
-pub use fcos::Fcos;
+pub use fcos::{Fcos, Images};
 pub use hosts::{Disk, Host, RoleWord, Settings};
 pub use k3s::{Binary, K3s};
 pub use keepalived::Keepalived;
