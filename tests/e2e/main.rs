@@ -2,6 +2,7 @@
 //! `PXE_SERVE_E2E=required`, as `./check` and CI set it.
 #![allow(clippy::disallowed_methods, reason = "tests write files, run programs and wait for them")]
 
+mod fcos_stream;
 mod ignition;
 mod installer;
 mod k3s_offline;

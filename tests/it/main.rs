@@ -7,6 +7,7 @@ mod butane;
 mod canary;
 mod cli;
 mod docs;
+mod fcos_stream;
 mod inventory;
 mod ipxe;
 mod laws;
