@@ -63,7 +63,9 @@ pub fn load_with(sources: &Sources, digests: &Arc<Digests>, hashing: Hashing<'_>
     let mut found = sources.static_dir.as_deref().map(|folder| loader.static_files(folder));
     let folder = sources.inventory.parent().unwrap_or(Path::new(""));
     let secrets = inventory.as_ref().and_then(|inventory| loader.secrets(inventory, folder));
-    let unfinished = found.as_mut().and_then(|found| loader.digests(found, &[], digests, hashing));
+    let offline = inventory.as_ref().and_then(|inventory| inventory.k3s.offline.as_ref());
+    let needed: Vec<_> = offline.iter().flat_map(|offline| offline.paths()).collect();
+    let unfinished = found.as_mut().and_then(|found| loader.digests(found, &needed, digests, hashing));
     let Loader { mut report, inputs } = loader;
     let generation = match (inventory, secrets) {
         (Some(inventory), Some(secrets)) if !report.has_errors() => {

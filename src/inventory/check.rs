@@ -6,6 +6,7 @@ mod fcos;
 mod hosts;
 mod keepalived;
 mod network;
+mod offline;
 
 use std::cell::RefCell;
 
@@ -55,6 +56,7 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
     let phase = phase(&raw, &priorities, &checker);
     let fcos = fcos::build(&raw, &settings, &checker);
     let hosts = hosts::build(&raw.hosts, settings, &priorities, bootstrap_host.as_ref(), &checker);
+    let offline = offline::offline(&raw.k3s, &hosts, &checker);
     if report.borrow().has_errors() {
         return None;
     }
@@ -91,6 +93,7 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
             extra_config,
             bootstrap_host: bootstrap_host?,
             phase,
+            offline,
         },
         fcos: fcos?,
         hosts,

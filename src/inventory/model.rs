@@ -128,6 +128,16 @@ pub struct K3s {
     /// The one server that may start a cluster.
     pub bootstrap_host: HostName,
     pub phase: Phase,
+    /// None: nodes download k3s from the internet.
+    pub offline: Option<Offline>,
+}
+
+/// k3s from the router: files of `--static`.
+#[derive(Debug, Clone)]
+pub struct Offline {
+    pub install_script: At<ArtifactPath>,
+    /// One for each architecture that a host has.
+    pub binaries: BTreeMap<Arch, At<ArtifactPath>>,
 }
 
 /// Whether the bootstrap host starts a new cluster or joins the one that is there.
@@ -224,6 +234,22 @@ pub enum DiskFormat {
     Xfs,
     Ext4,
     Btrfs,
+}
+
+impl Arch {
+    /// As `uname -m` says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "x86_64",
+            Arch::Aarch64 => "aarch64",
+        }
+    }
+}
+
+impl Offline {
+    pub fn paths(&self) -> impl Iterator<Item = &ArtifactPath> {
+        self.binaries.values().chain([&self.install_script]).map(|path| &path.value)
+    }
 }
 
 impl Inventory {

@@ -14,6 +14,8 @@ use super::keepalived;
 /// The context of the whole site, made once; those of hosts and boots are laid over it.
 pub struct Contexts<'s> {
     inventory: &'s Inventory,
+    /// Of the k3s that the router has.
+    offline: Value,
     site: Value,
 }
 
@@ -49,7 +51,7 @@ struct DiskContext<'i> {
 }
 
 impl<'s> Contexts<'s> {
-    pub fn new(site: &'s Site) -> Self {
+    pub fn new(site: &'s Site, offline: &Value) -> Self {
         let inventory = &site.inventory;
         let network = &inventory.network;
         let keepalived = &inventory.keepalived;
@@ -79,12 +81,13 @@ impl<'s> Contexts<'s> {
             k3s => context! {
                 version => inventory.k3s.version.to_string(),
                 authentication_config => inventory.k3s.version.has_authentication_config(),
+                offline,
                 phase => phase(inventory.k3s.phase),
             },
             fcos => fcos(inventory, Arch::X86_64),
             hosts => hosts,
         };
-        Contexts { inventory, site: values }
+        Contexts { inventory, offline: offline.clone(), site: values }
     }
 
     pub fn site(&self) -> &Value {
@@ -108,6 +111,7 @@ impl<'s> Contexts<'s> {
             k3s => context! {
                 version => version.to_string(),
                 authentication_config => version.has_authentication_config(),
+                offline => self.offline.clone(),
                 phase => phase(self.inventory.k3s.phase),
                 mode => k3s::mode(boot.host),
             },
@@ -158,10 +162,7 @@ fn host_context(inventory: &Inventory, host: &Host) -> Value {
         },
         vrrp_instances: keepalived::instances(inventory, host),
         install_device: host.install_device.as_str(),
-        arch: match host.arch {
-            Arch::X86_64 => "x86_64",
-            Arch::Aarch64 => "aarch64",
-        },
+        arch: host.arch.name(),
         labels: serde_json::Value::Object(labels.collect()),
         kernel_arguments: host.kernel_arguments.iter().map(|argument| argument.as_str()).collect(),
         disks: host

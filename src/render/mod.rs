@@ -16,6 +16,7 @@ mod k3s;
 mod keepalived;
 mod links;
 mod lint;
+mod offline;
 mod router;
 mod templates;
 mod unused;
@@ -59,7 +60,8 @@ pub fn render(site: &Site) -> Rendered {
         unused::check(&site.templates, &declarations, &boots, &mut kitchen.report);
     }
     if let Some(compiled) = templates::Compiled::new(&site.templates, &mut kitchen.report) {
-        let contexts = context::Contexts::new(site);
+        let offline = offline::context(site, &mut kitchen.report);
+        let contexts = context::Contexts::new(site, &offline);
         let installed = expand::render_declared(&mut kitchen, &compiled, &contexts, &declarations, &boots);
         ignition::render_ignition(&mut kitchen, &compiled, &contexts, &boots, &installed);
         ipxe::render_ipxe(&mut kitchen, &compiled, &contexts, &boots);
@@ -123,7 +125,7 @@ impl Kitchen<'_> {
             ["healthz", "readyz", "pxe/hosts", "pxe/events", MANIFEST_PATH, SHA256SUMS_PATH];
         let parsed: ArtifactPath = path.parse().map_err(NotAdded::BadPath)?;
         let is_below = |taken: &&str| path.strip_prefix(*taken).is_some_and(|rest| rest.starts_with('/'));
-        if RESERVED.iter().any(|taken| path == *taken || is_below(&taken)) {
+        if RESERVED.iter().any(|taken| path == *taken || is_below(taken)) {
             return Err(NotAdded::Reserved);
         }
         self.catalogue.insert(parsed, artifact).map_err(|_| NotAdded::Taken)

@@ -4,7 +4,10 @@
 
 mod ignition;
 mod installer;
+mod k3s_offline;
 mod keepalived;
+mod namespace;
+mod router;
 mod scripts;
 mod server;
 mod site;

@@ -324,3 +324,18 @@ fn a_hash_in_upper_case_or_in_sha256_is_as_good() {
     let site = Site::new().inventory("/dev/nvme0n1}", "/dev/nvme0n1, kernel_arguments: [quiet]}");
     site.changed(butane, "{{ file.hash }}", "sha256-{{ file.url[-64:] }}").clean();
 }
+
+#[test]
+fn ipxe_for_http_boot_is_missed_where_the_static_files_are_known_and_by_the_hosts_own_architecture() {
+    let missed = |site: &Site, name: &str| {
+        site.findings().contains(&format!("warning: pxe/tftp/{name}: is not in the --static folder"))
+    };
+    assert!(!missed(&Site::new(), "ipxe.efi"));
+    assert!(missed(&Site::new().with_static("fcos/kernel"), "ipxe.efi"));
+    assert!(!missed(&Site::new().with_static("tftp/ipxe.efi"), "ipxe.efi"));
+    assert!(!missed(&Site::new().with_static("fcos/kernel"), "ipxe-arm64.efi"));
+    let images = "fcos: {aarch64: {kernel: pxe/fcos/k, initramfs: pxe/fcos/i, rootfs: pxe/fcos/r}}\nhosts:";
+    let inventory = crate::site::INVENTORY.replace("role: worker,", "role: worker, arch: aarch64,");
+    let mixed = Site::new().file("inventory.yaml", &inventory.replace("hosts:", images));
+    assert!(missed(&mixed.with_static("tftp/ipxe.efi"), "ipxe-arm64.efi"));
+}

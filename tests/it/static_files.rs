@@ -15,9 +15,13 @@ const CACHE: &str = "static/.pxe-serve-digests.json";
 const IMAGE: &str = "6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d";
 
 fn with_images() -> Site {
+    images(Site::new())
+}
+
+fn images(site: Site) -> Site {
     ["fcos/kernel", "fcos/initramfs.img", "fcos/rootfs.img", "tftp/ipxe.efi"]
         .into_iter()
-        .fold(Site::new(), Site::with_static)
+        .fold(site, Site::with_static)
 }
 
 fn static_files(manifest: &str) -> Value {
@@ -108,4 +112,56 @@ fn serve_reads_the_images_beside_and_loads_again_by_itself() {
     let pinned = served.get(&format!("/pxe/fcos/rootfs.img?sha256={IMAGE}"));
     assert_eq!((pinned.status, pinned.body.as_slice()), (200, b"image".as_slice()));
     assert_eq!(served.get("/pxe/.pxe-serve-digests.json").status, 400, "hidden files are no paths");
+}
+
+/// The site with `keys` in `k3s:`.
+fn with_k3s(keys: &str) -> Site {
+    Site::new().inventory("k3s: {version", &format!("k3s: {{{keys}, version"))
+}
+
+const OFFLINE: &str = "binary: pxe/k3s/k3s, install_script: pxe/k3s/install.sh";
+
+#[test]
+fn k3s_from_the_router_needs_both_files_and_their_digests() {
+    with_k3s("binary: pxe/k3s/k3s").error(&["k3s.binary: comes without k3s.install_script", "get.k3s.io"]);
+    with_k3s("install_script: pxe/k3s/install.sh").error(&["k3s.install_script: comes without k3s.binary"]);
+    with_k3s(OFFLINE).error(&["k3s.binary: nobody says where this file is", "--static DIR"]);
+    let missing = with_k3s(OFFLINE).with_static("k3s/k3s");
+    missing
+        .error(&["k3s.install_script: is not in the --static folder", "leave binary and install_script out"]);
+    with_k3s("binary: {aarch64: pxe/k3s/k3s}, install_script: pxe/k3s/install.sh")
+        .error(&["k3s.binary: there is none for lenovo1, which is x86_64"]);
+    with_k3s("binary: {amd64: pxe/k3s/k3s}, install_script: pxe/k3s/install.sh").error(&["k3s.binary.amd64"]);
+    let catalogue = images(with_k3s(OFFLINE)).with_static("k3s/k3s").with_static("k3s/install.sh").clean();
+    let script = text(&catalogue, "pxe/scripts/k3s-install.sh");
+    assert!(script.contains(&format!("http://192.168.26.1/pxe/k3s/k3s?sha256={IMAGE}")), "{script}");
+    assert!(!script.contains("get.k3s.io"), "{script}");
+}
+
+#[test]
+fn two_architectures_need_two_binaries() {
+    let both = |binary: &str| {
+        let from = "mac: 52:54:00:aa:00:04, role: worker";
+        let inventory = crate::site::INVENTORY
+            .replace(from, &format!("{from}, arch: aarch64"))
+            .replace("k3s: {version", &format!("k3s: {{binary: {binary}, install_script: pxe/k3s/i.sh, version"))
+            // Files that are there; nobody starts them.
+            .replace("hosts:", "fcos: {aarch64: {kernel: pxe/fcos/kernel, initramfs: pxe/fcos/initramfs.img, rootfs: pxe/fcos/rootfs.img}}\nhosts:");
+        let site = images(Site::new().file("inventory.yaml", &inventory)).with_static("tftp/ipxe-arm64.efi");
+        ["k3s", "k3s-arm64", "i.sh"]
+            .into_iter()
+            .fold(site, |site, name| site.with_static(&format!("k3s/{name}")))
+    };
+    both("pxe/k3s/k3s").error(&["k3s.binary: there is none for tower1, which is aarch64"]);
+    let catalogue = both("{x86_64: pxe/k3s/k3s, aarch64: pxe/k3s/k3s-arm64}").clean();
+    let script = text(&catalogue, "pxe/scripts/k3s-install.sh");
+    assert!(script.contains("x86_64)\n") && script.contains("aarch64)\n"), "{script}");
+}
+
+#[test]
+fn a_server_reads_k3s_before_it_begins() {
+    let site = images(with_k3s(OFFLINE)).with_static("k3s/k3s").with_static("k3s/install.sh");
+    let first = load_with(&site.sources(), &Default::default(), Hashing::Later);
+    assert_eq!(first.report.to_text(false), "");
+    assert!(first.unfinished.is_some(), "the image is for later");
 }

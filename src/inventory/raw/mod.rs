@@ -18,7 +18,7 @@ use super::model::{Forwarding, SecretReference};
 
 pub use fcos::{Fcos, Images};
 pub use hosts::{Disk, Host, RoleWord, Settings};
-pub use k3s::K3s;
+pub use k3s::{Binary, K3s};
 pub use keepalived::Keepalived;
 
 use fcos::read_fcos;

@@ -86,7 +86,7 @@ fn a_byte_gone_bad_costs_its_line_alone() {
         let is_good = |line: &Vec<u8>| {
             start += line.len();
             // The end of a line belongs to two of them.
-            !(start - line.len()..start).contains(&at) && !(at + 1 == start - line.len())
+            !(start - line.len()..start).contains(&at) && at + 1 != start - line.len()
         };
         let good: Vec<bool> = lines.iter().map(is_good).collect();
         let left: Vec<_> =

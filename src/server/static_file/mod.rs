@@ -94,10 +94,7 @@ fn respond(path: &ArtifactPath, file: Opened, target: &Target, reads: Arc<Semaph
             headers.insert(name, value);
         }
     };
-    // Not with 304, where hyper says it for HEAD only.
-    if status != StatusCode::NOT_MODIFIED {
-        set(header::CONTENT_LENGTH, length.to_string());
-    }
+    set(header::CONTENT_LENGTH, length.to_string());
     set(header::ETAG, etag);
     if let Some(modified) = modified {
         set(header::LAST_MODIFIED, httpdate::fmt_http_date(modified));
