@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::boot::{Choice, Event, Identity, Install, Machine, console, decide, identify, presumed_installed};
 use crate::catalogue::{ArtifactPath, BadPath, MediaType};
-use crate::inventory::{Host, Inventory};
+use crate::inventory::{Host, InstallForm, Inventory};
 
 use super::answer::answer;
 use super::find::{Found, find};
@@ -134,8 +134,11 @@ fn see_stranger(state: &ServerState, machine: &Machine, target: &Target, conflic
     }
 }
 
-fn install_form(_: &Inventory) -> Install {
-    Install::Reported
+fn install_form(inventory: &Inventory) -> Install {
+    match inventory.fcos.install {
+        InstallForm::Verified => Install::Reported,
+        InstallForm::KernelArguments => Install::Silent,
+    }
 }
 
 /// Somebody who looks with curl or a browser changes nothing.

@@ -63,7 +63,7 @@ fn config(bytes: &[u8]) -> Value {
 }
 
 /// Path on the node → mode and SHA-512, as an Ignition config promises them.
-fn promised_files(config: &Value) -> BTreeMap<String, (u32, String)> {
+pub fn promised_files(config: &Value) -> BTreeMap<String, (u32, String)> {
     let files = config["storage"]["files"].as_array().unwrap();
     let promise = |file: &Value| {
         let hash = match file["contents"]["verification"]["hash"].as_str() {

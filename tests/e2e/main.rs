@@ -7,6 +7,7 @@ mod installer;
 mod k3s_offline;
 mod keepalived;
 mod namespace;
+mod netboot;
 mod router;
 mod scripts;
 mod server;
