@@ -61,6 +61,13 @@ pub fn load(sources: &Sources) -> Loaded {
     Loaded { generation, report, inputs }
 }
 
+/// The checked inventory alone, without templates and secrets: what a laptop has.
+pub fn inventory(file: &Path) -> (Option<Inventory>, Report) {
+    let mut loader = Loader { report: Report::new(), inputs: BTreeSet::new() };
+    let inventory = loader.inventory(file);
+    (inventory, loader.report)
+}
+
 struct Loader {
     report: Report,
     inputs: BTreeSet<PathBuf>,

@@ -10,6 +10,7 @@ mod canary;
 mod cli;
 mod docs;
 mod inventory;
+mod kubeconfig;
 mod laws;
 mod lint;
 mod load;
