@@ -1,3 +1,5 @@
 //! Questions asked over the network, each with a deadline. Thin: what an answer means is decided elsewhere, by pure code.
 
 pub mod http;
+mod program;
+pub mod ssh;
