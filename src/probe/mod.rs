@@ -1,5 +1,7 @@
 //! Questions asked over the network, each with a deadline. Thin: what an answer means is decided elsewhere, by pure code.
 
+pub mod api;
 pub mod http;
 mod program;
 pub mod ssh;
+pub mod tls;

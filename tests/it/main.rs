@@ -1,6 +1,8 @@
 //! Everything that can be tested without programs from elsewhere, in one binary.
 #![allow(clippy::disallowed_methods, reason = "tests read the sources, write files and run the program")]
 
+#[path = "../api/mod.rs"]
+mod api;
 mod architecture;
 mod bundle;
 mod butane;
@@ -12,6 +14,7 @@ mod laws;
 mod lint;
 mod load;
 mod package;
+mod probe;
 mod render;
 mod serving;
 mod site;
