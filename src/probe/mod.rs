@@ -2,4 +2,6 @@
 
 pub mod api;
 pub mod http;
+mod program;
+pub mod ssh;
 pub mod tls;
