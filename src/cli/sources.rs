@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::generation::{Generation, Loaded};
-use crate::load::{Sources, load};
+use crate::inventory::Inventory;
+use crate::load::{self, Sources, load};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct SourceArgs {
@@ -19,6 +20,23 @@ pub struct SourceArgs {
     /// A folder of big files (kernel, initramfs, images) served as they are beside what is rendered
     #[arg(long = "static", value_name = "DIR")]
     pub static_dir: Option<PathBuf>,
+}
+
+/// For verbs that render nothing, and so need neither templates nor secrets.
+#[derive(Debug, Clone, clap::Args)]
+pub struct InventoryArg {
+    /// The inventory that says what there should be
+    #[arg(long, value_name = "FILE", default_value = "inventory.yaml")]
+    pub inventory: PathBuf,
+}
+
+impl InventoryArg {
+    /// Reads it for a verb that can do nothing without; findings go to stderr.
+    pub(super) fn read(&self) -> anyhow::Result<Inventory> {
+        let (inventory, report) = load::inventory(&self.inventory);
+        super::tell(&report.to_text(super::colour(&io::stderr())));
+        inventory.ok_or_else(|| anyhow::anyhow!("{} cannot be used, see above", self.inventory.display()))
+    }
 }
 
 impl SourceArgs {

@@ -59,8 +59,8 @@ pub fn candidates(inventory: &Inventory) -> Vec<Candidate> {
 }
 
 /// What a name of the VIP resolves to, if that is the VIP: the first of its addresses that is one.
-pub fn resolved_vip(inventory: &Inventory, addresses: &[IpAddr]) -> Result<IpAddr, Failure> {
-    let vip = addresses.iter().find(|address| inventory.vips.control_planes.contains(address));
+pub fn resolved_vip(vips: &[IpAddr], addresses: &[IpAddr]) -> Result<IpAddr, Failure> {
+    let vip = addresses.iter().find(|address| vips.contains(address));
     vip.copied().ok_or_else(|| {
         let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         Failure::Elsewhere(shown.join(", "))

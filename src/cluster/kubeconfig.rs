@@ -32,7 +32,8 @@ impl fmt::Debug for Access {
     }
 }
 
-const ANEW: &str = "fetch /etc/rancher/k3s/k3s.yaml from a server anew";
+/// The remedy for whatever is wrong with it.
+pub const ANEW: &str = "fetch /etc/rancher/k3s/k3s.yaml from a server anew";
 const DAY: UnixSeconds = 86_400;
 /// k3s renews what expires within 90 days (120 since 2025) whenever it starts; what has less than this was not restarted for months.
 pub const SOON_DAYS: UnixSeconds = 30;

@@ -2,14 +2,20 @@
 
 mod certificate;
 mod choice;
+mod diagnosis;
 mod failure;
 mod kubeconfig;
 mod merge;
+mod shown;
+mod verdict;
 
 pub use certificate::{Certificate, San, UnixSeconds};
 pub use choice::{Candidate, Choice, Host, Outcome, Steady, Via, candidates, choose, resolved_vip};
+pub use diagnosis::{ApiLook, NameLook, Observed, RouterLook, diagnose};
 pub use failure::{Failure, Stage};
-pub use kubeconfig::{Access, SOON_DAYS};
+pub use kubeconfig::{ANEW, Access, SOON_DAYS};
+pub use shown::{Difference, Holder, Shown, addresses, difference, holder, subject, verdicts};
+pub use verdict::Verdict;
 
 /// Where every k3s server has its API.
 pub const API_PORT: u16 = 6443;

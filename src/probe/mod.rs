@@ -2,6 +2,9 @@
 
 pub mod api;
 pub mod http;
+pub mod neighbours;
 mod program;
 pub mod ssh;
 pub mod tls;
+pub mod ways;
+pub mod web;
