@@ -8,6 +8,7 @@ mod bundle;
 mod butane;
 mod canary;
 mod cli;
+mod day2;
 mod docs;
 mod inventory;
 mod kubeconfig;
