@@ -1,4 +1,4 @@
-//! `tls-san`: the names in the servers' certificates.
+//! `tls-san check`: what the servers and the VIP show, against what the inventory demands.
 
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -14,26 +14,14 @@ use crate::probe::neighbours::neighbours;
 use crate::probe::tls;
 use crate::probe::ways::LIMIT;
 
-use super::InventoryArg;
-
-/// The names and addresses that the servers' certificates are for
-#[derive(Debug, clap::Args)]
-pub struct TlsSanArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum What {
-    Check(CheckArgs),
-}
+use super::super::{InventoryArg, now, print, verdicts as said_as, wait_for};
 
 /// Compare what every server and the VIP really show with what the inventory demands
 ///
 /// It looks only: nothing is trusted, and no credentials are sent. Exit status: 0 they agree, 1 they differ, 2 no
 /// server showed a certificate.
 #[derive(Debug, clap::Args)]
-struct CheckArgs {
+pub struct CheckArgs {
     #[command(flatten)]
     inventory: InventoryArg,
 
@@ -68,16 +56,10 @@ struct Held {
     holder: Holder,
 }
 
-pub fn run(args: TlsSanArgs) -> anyhow::Result<ExitCode> {
-    match args.what {
-        What::Check(args) => check(&args),
-    }
-}
-
-fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let inventory = args.inventory.read()?;
-    let shown = super::wait_for(look(&inventory))?;
-    let now = super::now();
+    let shown = wait_for(look(&inventory))?;
+    let now = now();
     let mut said: Vec<Verdict> = shown.iter().flat_map(|shown| verdicts(&inventory, shown, now)).collect();
     let neighbours = neighbours();
     let held = |vip: &IpAddr| Held { vip: *vip, holder: holder(&inventory, *vip, &shown, &neighbours) };
@@ -97,15 +79,15 @@ fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             failure: shown.certificate.as_ref().err().map(ToString::to_string),
         });
         let document = Document { demanded: inventory.tls_san(), shown: rows.collect(), vips };
-        super::verdicts::to_json(&said, document)?
+        said_as::to_json(&said, document)?
     } else {
-        super::verdicts::to_text(&said)
+        said_as::to_text(&said)
     };
-    super::print(text.as_bytes())?;
+    print(text.as_bytes())?;
     if shown.iter().all(|shown| shown.certificate.is_err()) {
         return Ok(ExitCode::from(2));
     }
-    Ok(super::verdicts::exit(&said))
+    Ok(said_as::exit(&said))
 }
 
 /// All at once.
