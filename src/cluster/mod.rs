@@ -2,9 +2,13 @@
 
 mod certificate;
 mod failure;
+pub mod k3s_config;
+mod server_state;
+pub mod tls_san;
 
 pub use certificate::{Certificate, San, UnixSeconds};
 pub use failure::{Failure, Stage};
+pub use server_state::{LOOK, ServerState};
 
 /// Where every k3s server has its API.
 pub const API_PORT: u16 = 6443;

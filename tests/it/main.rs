@@ -10,6 +10,7 @@ mod canary;
 mod cli;
 mod docs;
 mod inventory;
+mod k3s_merge;
 mod laws;
 mod lint;
 mod load;
