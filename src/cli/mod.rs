@@ -13,6 +13,7 @@ mod render;
 mod serve;
 mod show;
 mod sources;
+mod tls_san;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use sources::SourceArgs;
+pub use sources::{InventoryArg, SourceArgs};
 
 /// One inventory in, everything a freshly reinstalled Fedora CoreOS k3s node needs out: keepalived and k3s
 /// configuration, Butane, Ignition and iPXE, rendered, hashed and served.
@@ -41,6 +42,7 @@ enum Verb {
     Failover(failover::FailoverArgs),
     Butane(butane::ButaneArgs),
     Show(show::ShowArgs),
+    TlsSan(tls_san::TlsSanArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -59,6 +61,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Failover(args) => failover::run(args),
         Verb::Butane(args) => Ok(butane::run(&args)),
         Verb::Show(args) => show::run(args),
+        Verb::TlsSan(args) => tls_san::run(args),
         Verb::Completions(args) => completions::run(args),
         Verb::Man(args) => man::run(args),
     };
