@@ -115,7 +115,7 @@ pub fn run(args: ApplyArgs) -> anyhow::Result<ExitCode> {
     let demanded = inventory.tls_san();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let done = runtime.block_on(async {
-        let cluster = Cluster::reach(&inventory, &demanded, args.wait).await?;
+        let cluster = Cluster::reach(&inventory, &demanded, args.wait)?;
         let mut done: Vec<Done> = Vec::new();
         for (place, host) in servers.iter().enumerate().filter(|(_, host)| is_chosen(host)) {
             let stopped =
@@ -187,10 +187,10 @@ struct Server<'a> {
 }
 
 impl<'a> Cluster<'a> {
-    async fn reach(inventory: &'a Inventory, demanded: &'a [String], wait: Duration) -> anyhow::Result<Self> {
+    fn reach(inventory: &'a Inventory, demanded: &'a [String], wait: Duration) -> anyhow::Result<Self> {
         let mut servers = Vec::new();
         for host in inventory.control_planes() {
-            servers.push(Server { host, ssh: Ssh::resolve(Destination::of(host)).await? });
+            servers.push(Server { host, ssh: Ssh::to(Destination::of(host))? });
         }
         Ok(Cluster { servers, demanded, wait })
     }
