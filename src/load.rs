@@ -61,7 +61,7 @@ pub fn load(sources: &Sources) -> Loaded {
     Loaded { generation, report, inputs }
 }
 
-/// The checked inventory alone, without templates and secrets: what a laptop has.
+/// The inventory alone, for verbs that need neither templates nor secrets; it is there when the report has no error.
 pub fn inventory(file: &Path) -> (Option<Inventory>, Report) {
     let mut loader = Loader { report: Report::new(), inputs: BTreeSet::new() };
     let inventory = loader.inventory(file);

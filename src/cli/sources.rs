@@ -22,23 +22,6 @@ pub struct SourceArgs {
     pub static_dir: Option<PathBuf>,
 }
 
-/// For verbs that render nothing, and so need neither templates nor secrets.
-#[derive(Debug, Clone, clap::Args)]
-pub struct InventoryArg {
-    /// The inventory that says what there should be
-    #[arg(long, value_name = "FILE", default_value = "inventory.yaml")]
-    pub inventory: PathBuf,
-}
-
-impl InventoryArg {
-    /// Reads it for a verb that can do nothing without; findings go to stderr.
-    pub(super) fn read(&self) -> anyhow::Result<Inventory> {
-        let (inventory, report) = load::inventory(&self.inventory);
-        super::tell(&report.to_text(super::colour(&io::stderr())));
-        inventory.ok_or_else(|| anyhow::anyhow!("{} cannot be used, see above", self.inventory.display()))
-    }
-}
-
 impl SourceArgs {
     pub fn sources(&self) -> Sources {
         Sources {
@@ -54,5 +37,22 @@ impl SourceArgs {
         super::tell(&report.to_text(super::colour(&io::stderr())));
         generation
             .ok_or_else(|| anyhow::anyhow!("{} cannot be rendered, see above", self.inventory.display()))
+    }
+}
+
+/// The inventory alone, for verbs that look at the living cluster: they need no secret to be there.
+#[derive(Debug, Clone, clap::Args)]
+pub struct InventoryArg {
+    /// The inventory that says what should be
+    #[arg(long = "inventory", value_name = "FILE", default_value = "inventory.yaml")]
+    pub file: PathBuf,
+}
+
+impl InventoryArg {
+    /// Findings go to stderr.
+    pub(super) fn read(&self) -> anyhow::Result<Inventory> {
+        let (inventory, report) = load::inventory(&self.file);
+        super::tell(&report.to_text(super::colour(&io::stderr())));
+        inventory.ok_or_else(|| anyhow::anyhow!("{} cannot be read, see above", self.file.display()))
     }
 }

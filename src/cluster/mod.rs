@@ -4,9 +4,12 @@ mod certificate;
 mod choice;
 mod diagnosis;
 mod failure;
+pub mod k3s_config;
 mod kubeconfig;
 mod merge;
+mod server_state;
 mod shown;
+pub mod tls_san;
 mod verdict;
 
 pub use certificate::{Certificate, San, UnixSeconds};
@@ -14,6 +17,7 @@ pub use choice::{Candidate, Choice, Host, Outcome, Steady, Via, candidates, choo
 pub use diagnosis::{ApiLook, NameLook, Observed, RouterLook, diagnose};
 pub use failure::{Failure, Stage};
 pub use kubeconfig::{ANEW, Access, SOON_DAYS};
+pub use server_state::{LOOK, ServerState};
 pub use shown::{Difference, Holder, Shown, addresses, difference, holder, subject, verdicts};
 pub use verdict::Verdict;
 

@@ -4,22 +4,25 @@
 //! nothing on a command line but scripts and paths: contents travel by stdin.
 
 use std::fmt;
+use std::io::Write as _;
 use std::net::IpAddr;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::ExitStatus;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::ids::Invalid;
 use crate::inventory::Host;
 
-use super::program::{self, Ended, OUTPUT_BYTES_MAX, Output};
+use super::program::{self, Ended, OUTPUT_BYTES_MAX};
 
 /// Who logs in on Fedora CoreOS.
 const DEFAULT_USER: &str = "core";
 /// A node on the same network answers in milliseconds, or is off.
 const CONNECT_SECONDS: &str = "ConnectTimeout=3";
-/// `ssh -G` only reads files.
-const RESOLVE_LIMIT: Duration = Duration::from_secs(3);
 
 /// `[USER@]HOST`, as one writes it for ssh.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,11 +83,35 @@ pub struct Remote<'a> {
     pub limit: Duration,
 }
 
-/// A destination, and the options that say what the user's configuration leaves open.
+/// A destination, and how ssh is to get there.
 #[derive(Debug, Clone)]
 pub struct Ssh {
     destination: Destination,
-    options: Vec<String>,
+    configuration: Arc<Configuration>,
+}
+
+/// The user's own configuration with our defaults at its end, where the first word that was said on a matter counts
+/// (ssh_config(5)). It has no name on any disk: ssh reads it through this process.
+#[derive(Debug)]
+struct Configuration(OwnedFd);
+
+impl Configuration {
+    fn of(destination: &Destination) -> std::io::Result<Self> {
+        let mut text = "Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n".to_owned();
+        // For this host alone: one that ssh jumps over has a name of its own.
+        text.push_str(&format!("Host {}\n    User {DEFAULT_USER}\n", destination.host));
+        if let Some(address) = destination.address {
+            text.push_str(&format!("    HostName {address}\n"));
+        }
+        let file = memfd_create("ssh_config", MemfdFlags::CLOEXEC)?;
+        let mut file = std::fs::File::from(file);
+        file.write_all(text.as_bytes())?;
+        Ok(Configuration(file.into()))
+    }
+
+    fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
+    }
 }
 
 /// Why a script did not run to its good end.
@@ -92,6 +119,9 @@ pub struct Ssh {
 pub enum Error {
     #[error("cannot run ssh: {0}; install the OpenSSH client")]
     NoProgram(std::io::Error),
+
+    #[error("cannot keep a configuration for ssh in memory: {0}; is /proc there?")]
+    NoConfiguration(std::io::Error),
 
     #[error(
         "ssh to {destination} failed: {said}; mend what `{by_hand}` says, and accept the host's key there if it is right"
@@ -109,40 +139,32 @@ pub enum Error {
 }
 
 impl Ssh {
-    /// Asks ssh itself (`ssh -G`) what the user's configuration says about the destination. Where it says nothing, the
-    /// user is `core` and the address is the inventory's.
-    pub async fn resolve(destination: Destination) -> Result<Ssh, Error> {
-        let own = settings(&destination, &[]).await?;
-        let nothing = settings(&destination, &["-F", "none"]).await?;
-        let is_open = |key: &str| {
-            own.iter().find(|(name, _)| name == key) == nothing.iter().find(|(name, _)| name == key)
-        };
-        let mut options = Vec::new();
-        if destination.user.is_none() && is_open("user") {
-            options.push(format!("User={DEFAULT_USER}"));
-        }
-        if let Some(address) = destination.address.filter(|_| is_open("hostname")) {
-            options.push(format!("HostName={address}"));
-        }
-        Ok(Ssh { destination, options })
+    /// Where the user's configuration says nothing about the destination, the user is `core` and the address is the
+    /// inventory's.
+    pub fn to(destination: Destination) -> Result<Ssh, Error> {
+        let configuration = Configuration::of(&destination).map_err(Error::NoConfiguration)?;
+        Ok(Ssh { destination, configuration: Arc::new(configuration) })
     }
 
     /// Runs it as root, by sudo, which must not ask for a password; gives its stdout.
     pub async fn run(&self, remote: Remote<'_>) -> Result<Vec<u8>, Error> {
         let words = [&["sudo", "-n", "sh", "-c", remote.script, "sh"], remote.arguments].concat();
         let line = words.into_iter().map(quoted).collect::<Vec<_>>().join(" ");
-        let mut arguments = vec!["-T", "-o", "BatchMode=yes", "-o", CONNECT_SECONDS];
+        let configuration = self.configuration.path();
+        let mut arguments = vec!["-F", &configuration, "-T", "-o", "BatchMode=yes", "-o", CONNECT_SECONDS];
         // What a user's configuration may have for terminals: tunnels that are open already, a command of its own, a
         // master that stays behind and holds stderr open.
         for option in ["ClearAllForwardings=yes", "RemoteCommand=none", "ControlMaster=no"] {
             arguments.extend(["-o", option]);
         }
-        for option in &self.options {
-            arguments.extend(["-o", option]);
-        }
         let destination = self.destination.to_string();
         arguments.extend(["--", &destination, &line]);
-        let output = start(&arguments, remote.input, &destination, remote.limit).await?;
+        let output = program::run("ssh", &arguments, remote.input, remote.limit).await;
+        let output = match output {
+            Ok(output) => output,
+            Err(Ended::NotStarted(error)) => return Err(Error::NoProgram(error)),
+            Err(Ended::TooSlow) => return Err(Error::TooSlow { destination, limit: remote.limit }),
+        };
         if output.stdout.len() as u64 > OUTPUT_BYTES_MAX {
             return Err(Error::TooLong { destination });
         }
@@ -160,8 +182,10 @@ impl Ssh {
 
     /// What a person types to see the same.
     fn by_hand(&self) -> String {
-        let options: String = self.options.iter().map(|option| format!("-o {option} ")).collect();
-        format!("ssh {options}{} true", self.destination)
+        let Destination { user, host, address } = &self.destination;
+        let user = user.as_deref().unwrap_or(DEFAULT_USER);
+        let host = address.map_or(host.clone(), |address| address.to_string());
+        format!("ssh {user}@{host} true")
     }
 }
 
@@ -169,32 +193,6 @@ impl fmt::Display for Ssh {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.destination.fmt(f)
     }
-}
-
-/// What `ssh -G` prints: a keyword and its value a line.
-async fn settings(destination: &Destination, options: &[&str]) -> Result<Vec<(String, String)>, Error> {
-    let destination = destination.to_string();
-    let arguments = [options, &["-G", "--", &destination]].concat();
-    let output = start(&arguments, &[], &destination, RESOLVE_LIMIT).await?;
-    if !output.status.success() {
-        let by_hand = format!("ssh -G {destination}");
-        return Err(Error::Unreachable { destination, said: output.said(&[]), by_hand });
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
-    let pair = |line: &str| line.split_once(' ').map(|(key, value)| (key.to_owned(), value.to_owned()));
-    Ok(text.lines().filter_map(pair).collect())
-}
-
-async fn start(
-    arguments: &[&str],
-    input: &[u8],
-    destination: &str,
-    limit: Duration,
-) -> Result<Output, Error> {
-    program::run("ssh", arguments, input, limit).await.map_err(|ended| match ended {
-        Ended::NotStarted(error) => Error::NoProgram(error),
-        Ended::TooSlow => Error::TooSlow { destination: destination.to_owned(), limit },
-    })
 }
 
 /// One word for a POSIX shell, whatever is in it.

@@ -2,11 +2,14 @@
 //! `PXE_SERVE_E2E=required`, as `./check` and CI set it.
 #![allow(clippy::disallowed_methods, reason = "tests write files, run programs and wait for them")]
 
+#[path = "../api/mod.rs"]
+mod api;
 mod ignition;
 mod keepalived;
 mod scripts;
 mod server;
 mod site;
+mod ssh;
 mod static_server;
 mod tools;
 mod vrrp;

@@ -314,7 +314,10 @@ fn a_wildcard_stands_for_the_names_below_it() {
     lab.start_with(LENOVOS[0], &wild, A_YEAR, Does::Answers);
     let said = json(1, &lab, &["tls-san", "check"]);
     let row = &said["shown"][1];
-    assert_eq!((&row["missing"], &row["extra"]), (&serde_json::json!([]), &serde_json::json!(["*.lab.internal"])));
+    assert_eq!(
+        (&row["missing"], &row["extra"]),
+        (&serde_json::json!([]), &serde_json::json!(["*.lab.internal"]))
+    );
 }
 
 #[test]

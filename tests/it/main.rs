@@ -11,6 +11,7 @@ mod cli;
 mod day2;
 mod docs;
 mod inventory;
+mod k3s_merge;
 mod kubeconfig;
 mod laws;
 mod lint;

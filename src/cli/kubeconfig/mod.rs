@@ -230,7 +230,7 @@ async fn source(args: &KubeconfigArgs, inventory: &Inventory) -> anyhow::Result<
 
 async fn by_ssh(destination: Destination) -> anyhow::Result<(String, Vec<u8>)> {
     let shown = format!("{K3S_YAML} of {destination}");
-    let ssh = Ssh::resolve(destination).await?;
+    let ssh = Ssh::to(destination)?;
     let remote = Remote { script: "cat \"$1\"", arguments: &[K3S_YAML], input: &[], limit: SSH_LIMIT };
     Ok((shown, ssh.run(remote).await?))
 }

@@ -1,0 +1,4 @@
+//! The verbs that work over ssh, against a real sshd with stand-ins for what a k3s server has.
+
+mod tls_san;
+mod world;
