@@ -1,5 +1,6 @@
 //! Choices about the living cluster, as functions of what was asked and found out: no sockets, no clock.
 
+pub mod boot_entries;
 mod certificate;
 mod choice;
 mod diagnosis;
@@ -7,9 +8,12 @@ mod failure;
 pub mod k3s_config;
 mod kubeconfig;
 mod merge;
+pub mod node;
+pub mod reinstall;
 mod server_state;
 mod shown;
 pub mod tls_san;
+mod token;
 mod verdict;
 
 pub use certificate::{Certificate, San, UnixSeconds};
@@ -19,6 +23,7 @@ pub use failure::{Failure, Stage};
 pub use kubeconfig::{ANEW, Access, SOON_DAYS};
 pub use server_state::{LOOK, ServerState};
 pub use shown::{Difference, Holder, Shown, addresses, difference, holder, subject, verdicts};
+pub use token::same_token;
 pub use verdict::Verdict;
 
 /// Where every k3s server has its API.

@@ -57,7 +57,8 @@ pub(super) async fn run(
     limit: Duration,
 ) -> Result<Output, Ended> {
     let mut command = Command::new(program);
-    command.args(arguments).process_group(0);
+    // What it says is compared with words of ours.
+    command.args(arguments).env("LC_ALL", "C").process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut group = Group(command.spawn().map_err(Ended::NotStarted)?);
     let child = &mut group.0;

@@ -21,6 +21,8 @@ use super::program::{self, Ended, OUTPUT_BYTES_MAX};
 
 /// Who logs in on Fedora CoreOS.
 const DEFAULT_USER: &str = "core";
+/// It edits one file.
+const FORGET_LIMIT: Duration = Duration::from_secs(10);
 /// A node on the same network answers in milliseconds, or is off.
 const CONNECT_SECONDS: &str = "ConnectTimeout=3";
 
@@ -192,6 +194,25 @@ impl Ssh {
 impl fmt::Display for Ssh {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.destination.fmt(f)
+    }
+}
+
+/// Removes the keys that the user's ssh knows a host by. One that it does not know is no error.
+pub async fn forget(name: &str) -> Result<(), Error> {
+    let output = program::run("ssh-keygen", &["-R", name], &[], FORGET_LIMIT).await;
+    match output {
+        Ok(output) if output.status.success() => Ok(()),
+        // Nobody has ever used ssh here.
+        Ok(output) if output.said(&[]).contains("No such file or directory") => Ok(()),
+        Ok(output) => Err(Error::Failed {
+            destination: "this machine".to_owned(),
+            status: output.status,
+            said: output.said(&[]),
+        }),
+        Err(Ended::NotStarted(error)) => Err(Error::NoProgram(error)),
+        Err(Ended::TooSlow) => {
+            Err(Error::TooSlow { destination: "this machine".to_owned(), limit: FORGET_LIMIT })
+        }
     }
 }
 
