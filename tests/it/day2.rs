@@ -219,6 +219,29 @@ fn access_that_cannot_work_is_refused_before_anybody_is_asked() {
 }
 
 #[test]
+fn killed_at_any_moment_it_leaves_the_old_file_or_the_new_one() {
+    let lab = Lab::whole();
+    let names = ["one", "two"];
+    let mut seen = std::collections::BTreeSet::new();
+    for round in 0..24_u64 {
+        let name = names[round as usize % 2];
+        let mut child =
+            program(&lab, &[WRITE, &["--context", name]].concat()).stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(round * 4));
+        let _ = child.kill();
+        child.wait().unwrap();
+        if let Ok(text) = fs::read_to_string(lab.path("lab.yaml")) {
+            let config: Value = serde_yaml::from_str(&text).unwrap();
+            assert!(names.iter().any(|name| config["current-context"] == *name), "{text}");
+            assert_eq!(config["users"][0]["name"], config["current-context"]);
+            seen.insert(text);
+        }
+    }
+    expect(0, &lab, WRITE);
+    assert!(!seen.is_empty(), "it was always killed before it wrote");
+}
+
+#[test]
 fn watch_turns_when_it_is_sure_and_ends_by_sigterm() {
     let mut lab = Lab::whole();
     let mut child =

@@ -214,7 +214,7 @@ async fn source(args: &KubeconfigArgs, inventory: &Inventory) -> anyhow::Result<
             })?;
             Ok((shown, bytes))
         }
-        (None, Some(Some(destination))) => by_ssh(destination.clone()).await,
+        (None, Some(Some(destination))) => by_ssh(destination.clone().in_inventory(inventory)).await,
         (None, _) => {
             let mut failed = Vec::new();
             for host in inventory.control_planes() {

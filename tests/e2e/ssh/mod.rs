@@ -1,4 +1,5 @@
 //! The verbs that work over ssh, against a real sshd with stand-ins for what a k3s server has.
 
+mod kubeconfig;
 mod tls_san;
 mod world;

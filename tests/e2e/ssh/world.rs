@@ -181,6 +181,10 @@ impl World {
         self.nodes.lock().unwrap()[place].address.clone()
     }
 
+    pub fn ca(&self) -> Arc<Ca> {
+        self.nodes.lock().unwrap()[0].ca.clone()
+    }
+
     /// What the user types.
     pub fn pxe_serve(&self, arguments: &[&str]) -> Command {
         let mut program = command(pxe_serve().to_str().unwrap());
