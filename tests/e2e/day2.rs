@@ -169,7 +169,7 @@ fn who_holds_the_vip_is_told_by_the_mac_that_answers() {
     there.sh("ip link set eth0 address 52:54:00:12:34:57; ip link set lo up; ip link set eth0 up
               for host in 6 253; do ip address add 192.168.26.$host/24 dev eth0; done");
     let mut server = there.command("openssl");
-    server.args(["s_server", "-accept", "0.0.0.0:6443", "-cert"]).arg(lab.path("certificate"));
+    server.args(["s_server", "-www", "-accept", "0.0.0.0:6443", "-cert"]).arg(lab.path("certificate"));
     let _server = Process::start(server.arg("-key").arg(lab.path("key")), &lab.path("log"));
     let begin = Instant::now();
     let check = || {
@@ -186,9 +186,10 @@ fn who_holds_the_vip_is_told_by_the_mac_that_answers() {
     };
     let (found, said) = loop {
         let (found, said) = check();
-        if found["shown"][0]["certificate"].is_object() || begin.elapsed() > LIMIT {
+        if found["shown"][0]["certificate"].is_object() {
             break (found, said);
         }
+        assert!(begin.elapsed() < LIMIT, "{said}\n{}", fs::read_to_string(lab.path("log")).unwrap());
     };
     assert_eq!(
         (&found["vips"][0]["known_by"], &found["vips"][0]["host"]),
