@@ -88,8 +88,9 @@ pub fn choose(outcomes: &[Outcome]) -> Choice {
     }
 }
 
-/// So many rounds in a row must agree before `--watch` turns from one server to another. Three rounds of
-/// three seconds are longer than a failover of the VIP takes (docs/failover.md: 2.6 to 4.7 s), which is no reason to turn.
+/// So many rounds in a row must agree before `--watch` turns from one server to another. From the first of three rounds,
+/// 3 s apart, to the answer of the last it is longer than a failover of the VIP takes (docs/failover.md), which is no
+/// reason to turn.
 pub const ROUNDS_THAT_AGREE: u32 = 3;
 
 /// Turns from one candidate to another only when it is sure.
