@@ -7,19 +7,29 @@
 mod butane;
 mod check;
 mod completions;
+mod doctor;
 mod failover;
+mod kubeconfig;
 mod man;
+mod prepare_reinstall;
 mod render;
 mod serve;
 mod show;
 mod sources;
+mod target;
 mod tls_san;
+mod token;
+mod verdicts;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::cluster::UnixSeconds;
+use crate::ids::Invalid;
 
 pub use sources::{InventoryArg, SourceArgs};
 
@@ -42,7 +52,11 @@ enum Verb {
     Failover(failover::FailoverArgs),
     Butane(butane::ButaneArgs),
     Show(show::ShowArgs),
+    Kubeconfig(kubeconfig::KubeconfigArgs),
     TlsSan(tls_san::TlsSanArgs),
+    Token(token::TokenArgs),
+    PrepareReinstall(prepare_reinstall::PrepareReinstallArgs),
+    Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -61,7 +75,11 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Failover(args) => failover::run(args),
         Verb::Butane(args) => Ok(butane::run(&args)),
         Verb::Show(args) => show::run(args),
+        Verb::Kubeconfig(args) => kubeconfig::run(args),
         Verb::TlsSan(args) => tls_san::run(args),
+        Verb::Token(args) => token::run(args),
+        Verb::PrepareReinstall(args) => prepare_reinstall::run(args),
+        Verb::Doctor(args) => doctor::run(args),
         Verb::Completions(args) => completions::run(args),
         Verb::Man(args) => man::run(args),
     };
@@ -74,6 +92,25 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// The definition that help, completions and man pages come from.
 pub fn command() -> clap::Command {
     Cli::command()
+}
+
+/// Runs what waits for the network. A look-up of a name that hangs in the C library is left behind, not waited for.
+fn wait_for<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(result)
+}
+
+/// The error of a verb that says what to do.
+fn refusal(invalid: Invalid) -> anyhow::Error {
+    anyhow::anyhow!("{}; {}", invalid.message, invalid.help)
+}
+
+/// Seconds since 1970.
+fn now() -> UnixSeconds {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().try_into().unwrap_or(UnixSeconds::MAX)
 }
 
 /// Writes to stdout. A reader that has seen enough (`| head`) is no error.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
@@ -17,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::cluster::{Certificate, Failure, Stage};
+use crate::cluster::{ANEW, Access, Certificate, Failure, Stage};
 use crate::ids::Invalid;
 
 /// Whom it trusts, and as whom it comes.
@@ -39,19 +40,30 @@ impl Client {
         Client(Arc::new(builder.with_no_client_auth()))
     }
 
+    /// As whom and with whom a kubeconfig says.
+    pub fn with(access: &Access) -> Result<Client, Invalid> {
+        let bad = |what: &str, error| Invalid::new(format!("{what} is not good PEM: {error}"), ANEW);
+        let certificates = |pem| CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+        let cas = certificates(&access.cas).map_err(|error| bad("the CA's certificate", error))?;
+        let chain = certificates(&access.chain).map_err(|error| bad("the client's certificate", error))?;
+        // Not the error: it may quote what stands in the place of a key.
+        let key = PrivateKeyDer::from_pem_slice(&access.key)
+            .map_err(|_| Invalid::new("there is no private key in client-key-data", ANEW))?;
+        Client::that_trusts(cas, Some(Identity { chain, key }))
+    }
+
     /// Trusts the CAs alone.
     pub fn that_trusts(
         cas: impl IntoIterator<Item = CertificateDer<'static>>,
         identity: Option<Identity>,
     ) -> Result<Client, Invalid> {
-        let help = "fetch k3s.yaml from a server anew";
         let mut roots = RootCertStore::empty();
         for ca in cas {
-            let bad = |error| Invalid::new(format!("the CA's certificate is not good: {error}"), help);
+            let bad = |error| Invalid::new(format!("the CA's certificate is not good: {error}"), ANEW);
             roots.add(ca).map_err(bad)?;
         }
         if roots.is_empty() {
-            return Err(Invalid::new("there is no CA's certificate", help));
+            return Err(Invalid::new("there is no CA's certificate", ANEW));
         }
         let builder = builder(provider()).with_root_certificates(roots);
         let config = match identity {
@@ -59,10 +71,10 @@ impl Client {
             Some(Identity { chain, key }) => {
                 builder.with_client_auth_cert(chain, key).map_err(|error| match error {
                     rustls::Error::InconsistentKeys(_) => {
-                        Invalid::new("the client's key does not belong to its certificate", help)
+                        Invalid::new("the client's key does not belong to its certificate", ANEW)
                     }
                     error => {
-                        Invalid::new(format!("the client's certificate or key is not good: {error}"), help)
+                        Invalid::new(format!("the client's certificate or key is not good: {error}"), ANEW)
                     }
                 })?
             }
@@ -109,7 +121,7 @@ pub async fn look(address: SocketAddr, limit: Duration) -> Result<Certificate, F
     shown(&stream)
 }
 
-fn not_connected(error: &io::Error) -> Failure {
+pub(super) fn not_connected(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Failure::Refused,
         // The kernel's own patience, where it ends before ours.

@@ -4,6 +4,8 @@
 //! every API listens on port 6443.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod lab;
+
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,7 @@
 //! `tls-san`: the names and addresses that the servers' certificates show, against those that the inventory demands.
 
 mod apply;
+mod check;
 
 use std::process::ExitCode;
 
@@ -13,11 +14,13 @@ pub struct TlsSanArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    Check(check::CheckArgs),
     Apply(apply::ApplyArgs),
 }
 
 pub fn run(args: TlsSanArgs) -> anyhow::Result<ExitCode> {
     match args.what {
+        What::Check(args) => check::run(args),
         What::Apply(args) => apply::run(args),
     }
 }
