@@ -11,11 +11,14 @@ mod doctor;
 mod failover;
 mod kubeconfig;
 mod man;
+mod prepare_reinstall;
 mod render;
 mod serve;
 mod show;
 mod sources;
+mod target;
 mod tls_san;
+mod token;
 mod verdicts;
 
 use std::ffi::OsString;
@@ -51,6 +54,8 @@ enum Verb {
     Show(show::ShowArgs),
     Kubeconfig(kubeconfig::KubeconfigArgs),
     TlsSan(tls_san::TlsSanArgs),
+    Token(token::TokenArgs),
+    PrepareReinstall(prepare_reinstall::PrepareReinstallArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -72,6 +77,8 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Show(args) => show::run(args),
         Verb::Kubeconfig(args) => kubeconfig::run(args),
         Verb::TlsSan(args) => tls_san::run(args),
+        Verb::Token(args) => token::run(args),
+        Verb::PrepareReinstall(args) => prepare_reinstall::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Completions(args) => completions::run(args),
         Verb::Man(args) => man::run(args),

@@ -1,15 +1,14 @@
 //! `kubeconfig`: a kubeconfig that works now, by the VIP if that is good, else by the first server that is.
 
 mod said;
-mod target;
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use clap::builder::NonEmptyStringValueParser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -20,8 +19,8 @@ use crate::probe::tls::Client;
 use crate::probe::ways::{Tried, try_all};
 
 use super::InventoryArg;
+use super::target::{Target, read_at_most};
 use said::{Said, to_json, to_text};
-use target::Target;
 
 /// Between two rounds of `--watch`; three of them outlast a failover (docs/failover.md).
 const ROUND: Duration = Duration::from_secs(3);
@@ -59,7 +58,7 @@ pub struct KubeconfigArgs {
     merge: bool,
 
     /// What cluster, user and context are called; if left out, network.control_planes_name or the VIP
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     context: Option<String>,
 
     /// Go on, and write again when another server has to be used, until SIGTERM
@@ -233,15 +232,4 @@ async fn by_ssh(destination: Destination) -> anyhow::Result<(String, Vec<u8>)> {
     let ssh = Ssh::to(destination)?;
     let remote = Remote { script: "cat \"$1\"", arguments: &[K3S_YAML], input: &[], limit: SSH_LIMIT };
     Ok((shown, ssh.run(remote).await?))
-}
-
-/// A file of at most so many bytes.
-fn read_at_most(file: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(file)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        let message = format!("it is longer than the {limit} bytes that are read");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-    }
-    Ok(bytes)
 }

@@ -19,7 +19,7 @@ use crate::inventory::{Host, Inventory};
 use crate::probe::ssh::{Destination, Remote, Ssh};
 use crate::probe::tls;
 
-use super::super::InventoryArg;
+use super::super::{InventoryArg, refusal};
 
 /// One look: connecting, the API's own patience, and some for a machine that starts.
 const LOOK_LIMIT: Duration = Duration::from_secs(20);
@@ -113,8 +113,7 @@ pub fn run(args: ApplyArgs) -> anyhow::Result<ExitCode> {
         bail!("{stranger:?} is no control plane; the inventory has {}", names.join(", "));
     }
     let demanded = inventory.tls_san();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let done = runtime.block_on(async {
+    let done = super::super::wait_for(async {
         let cluster = Cluster::reach(&inventory, &demanded, args.wait)?;
         let mut done: Vec<Done> = Vec::new();
         for (place, host) in servers.iter().enumerate().filter(|(_, host)| is_chosen(host)) {
@@ -127,7 +126,7 @@ pub fn run(args: ApplyArgs) -> anyhow::Result<ExitCode> {
             });
         }
         anyhow::Ok(done)
-    })?;
+    })??;
     let any = |outcome| done.iter().any(|server: &Done| server.outcome == outcome);
     let status = match (any(Outcome::Failed), any(Outcome::WouldChange)) {
         (true, _) => ExitCode::from(2),
@@ -209,8 +208,8 @@ impl<'a> Cluster<'a> {
         let server = &self.servers[place];
         let state = server.look().await?;
         let certificate = server.certificate().await.ok();
-        let step = next_step(&state, certificate.as_ref(), self.demanded).map_err(with_help)?;
-        done.missing = missing(self.demanded, &configured(&state.files).map_err(with_help)?);
+        let step = next_step(&state, certificate.as_ref(), self.demanded).map_err(refusal)?;
+        done.missing = missing(self.demanded, &configured(&state.files).map_err(refusal)?);
         if dry_run {
             if matches!(step, Step::Write(_) | Step::Restart) {
                 done.outcome = Outcome::WouldChange;
@@ -325,9 +324,5 @@ impl Server<'_> {
 
 async fn look(ssh: &Ssh) -> anyhow::Result<ServerState> {
     let answer = ssh.run(Remote { script: LOOK, arguments: &[], input: &[], limit: LOOK_LIMIT }).await?;
-    ServerState::parse(&answer).map_err(with_help)
-}
-
-fn with_help(invalid: crate::ids::Invalid) -> anyhow::Error {
-    anyhow::anyhow!("{}; {}", invalid.message, invalid.help)
+    ServerState::parse(&answer).map_err(refusal)
 }

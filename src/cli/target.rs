@@ -1,7 +1,7 @@
-//! The file that a kubeconfig goes to: replaced in one step, for its owner alone, never over somebody else's edit.
+//! The file that a kubeconfig or a token goes to: replaced in one step, for its owner alone, never over somebody else's edit.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -48,7 +48,7 @@ impl Target {
     }
 
     fn read(&self) -> anyhow::Result<Option<Vec<u8>>> {
-        match super::read_at_most(&self.real, BYTES_MAX) {
+        match read_at_most(&self.real, BYTES_MAX) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", self.real.display())),
@@ -101,6 +101,17 @@ impl Drop for Beside {
 
 fn folder(target: &Path) -> &Path {
     target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file of at most so many bytes.
+pub fn read_at_most(file: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        let message = format!("it is longer than the {limit} bytes that are read");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
