@@ -448,10 +448,16 @@ fn every_template_that_ships_is_found_in_the_documents_or_in_the_list_of_artifac
 #[test]
 fn every_option_is_documented() {
     let text: String = documents().into_iter().map(|document| document.text).collect();
-    for verb in pxe_serve::cli::command().get_subcommands() {
-        assert!(text.contains(&format!("pxe-serve {}", verb.get_name())), "{}", verb.get_name());
+    let assert_documented = |name: &str, verb: &clap::Command| {
+        assert!(text.contains(&format!("pxe-serve {name}")), "{name}");
         for long in verb.get_arguments().filter_map(|argument| argument.get_long()) {
-            assert!(text.contains(&format!("`--{long}")), "{} --{long}", verb.get_name());
+            assert!(text.contains(&format!("`--{long}")), "{name} --{long}");
+        }
+    };
+    for verb in pxe_serve::cli::command().get_subcommands() {
+        assert_documented(verb.get_name(), verb);
+        for part in verb.get_subcommands() {
+            assert_documented(&format!("{} {}", verb.get_name(), part.get_name()), part);
         }
     }
 }
