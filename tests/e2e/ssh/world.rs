@@ -75,6 +75,7 @@ exec /usr/bin/ssh "$@"
 
 pub struct World {
     pub folder: tempfile::TempDir,
+    pub ca: Arc<Ca>,
     network: String,
     sshd: Child,
     masters: Mutex<Vec<Child>>,
@@ -148,8 +149,16 @@ impl World {
                 }
             }
         });
-        let world =
-            World { folder, network, sshd, masters: Mutex::default(), nodes, ended, systemd: Some(systemd) };
+        let world = World {
+            folder,
+            ca,
+            network,
+            sshd,
+            masters: Mutex::default(),
+            nodes,
+            ended,
+            systemd: Some(systemd),
+        };
         world.write_inventory();
         world.reset();
         Some(world)
@@ -184,6 +193,23 @@ impl World {
 
     pub fn address(&self, place: usize) -> String {
         self.nodes.lock().unwrap()[place].address.clone()
+    }
+
+    pub fn user_program(&self, name: &str, text: &str) {
+        script(&self.path("user").join(name), text);
+    }
+
+    pub fn node_program(&self, name: &str, text: &str) {
+        script(&self.path("bin").join(name), text);
+    }
+
+    #[track_caller]
+    pub fn wait_for(&self, is_so: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !is_so() {
+            assert!(begin.elapsed() < LIMIT);
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// What the user types.
