@@ -55,13 +55,16 @@ esac
 /// `ssh` of the user's: the real one with a configuration of this world's. It may be told to end who called it at the
 /// n-th connection: before it, during it, or after it.
 const SSH: &str = r#"#!/bin/sh
-echo "$*" >>"$LAB/ssh.log"
 # What pxe-serve includes is the configuration in the home of the user, who is somebody else here.
 [ "$1" = -F ] && sed "s|~/.ssh/config|$LAB/ssh_config|" "$2" >"$LAB/ssh_config.$$" || exit 1
 shift 2
 set -- -F "$LAB/ssh_config.$$" "$@"
+exec 9>"$LAB/lock"
+flock 9
+echo "$*" >>"$LAB/ssh.log"
 count=$(($(cat "$LAB/count" 2>/dev/null || echo 0) + 1))
 echo "$count" >"$LAB/count"
+exec 9>&-
 case $KILL in
     "before $count") kill -9 "$PPID"; exit 1 ;;
     "during $count") (sleep 0.15; kill -9 "$PPID") & ;;
@@ -72,8 +75,10 @@ exec /usr/bin/ssh "$@"
 
 pub struct World {
     pub folder: tempfile::TempDir,
+    pub ca: Arc<Ca>,
     network: String,
     sshd: Child,
+    masters: Mutex<Vec<Child>>,
     nodes: Arc<Mutex<Vec<Node>>>,
     ended: Arc<AtomicBool>,
     systemd: Option<JoinHandle<()>>,
@@ -100,7 +105,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 impl World {
     /// None when a program is missing.
     pub fn new() -> Option<World> {
-        if !have(&["ssh", "/usr/sbin/sshd", "ssh-keygen", "unshare", "jq"], true) {
+        if !have(&["ssh", "/usr/sbin/sshd", "ssh-keygen", "unshare", "flock", "jq"], true) {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -144,7 +149,16 @@ impl World {
                 }
             }
         });
-        let world = World { folder, network, sshd, nodes, ended, systemd: Some(systemd) };
+        let world = World {
+            folder,
+            ca,
+            network,
+            sshd,
+            masters: Mutex::default(),
+            nodes,
+            ended,
+            systemd: Some(systemd),
+        };
         world.write_inventory();
         world.reset();
         Some(world)
@@ -158,7 +172,7 @@ impl World {
             fs::create_dir_all(config.join("config.yaml.d")).unwrap();
             let text = format!("node-name: x\ntoken: \"{CANARY}\"\ntls-san: [{OLD_VIP}]\n");
             fs::write(config.join("config.yaml"), text).unwrap();
-            for mark in ["hopeless", "slow", "rebooted"] {
+            for mark in ["hopeless", "sick", "rebooted"] {
                 let _ = fs::remove_file(node.root.join(mark));
             }
             (node.restarts, node.most_down, node.restarting, node.api) = (0, 0, None, None);
@@ -185,6 +199,23 @@ impl World {
         self.nodes.lock().unwrap()[0].ca.clone()
     }
 
+    pub fn user_program(&self, name: &str, text: &str) {
+        script(&self.path("user").join(name), text);
+    }
+
+    pub fn node_program(&self, name: &str, text: &str) {
+        script(&self.path("bin").join(name), text);
+    }
+
+    #[track_caller]
+    pub fn wait_for(&self, is_so: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !is_so() {
+            assert!(begin.elapsed() < LIMIT);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// What the user types.
     pub fn pxe_serve(&self, arguments: &[&str]) -> Command {
         let mut program = command(pxe_serve().to_str().unwrap());
@@ -208,6 +239,41 @@ impl World {
         let log = fs::read_to_string(self.path("ssh.log")).unwrap_or_default();
         assert!(!log.contains("canary"), "a secret on a command line: {log}");
         output
+    }
+
+    /// Whether the certificate of a server is for this name.
+    pub fn shows(&self, place: usize, name: &str) -> bool {
+        self.nodes.lock().unwrap()[place].sans.iter().any(|san| san == name)
+    }
+
+    /// Opens a connection to every server and keeps it, so that each `ssh` is cheap; ssh_config(5), ControlPath.
+    pub fn keep_connections(&self) {
+        let config = self.path("ssh_config");
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(&config, format!("{text}ControlPath {}/master-%h\n", self.folder.path().display()))
+            .unwrap();
+        for place in 0..3 {
+            let mut master = Command::new("ssh");
+            master.arg("-F").arg(&config).args(["-M", "-N", "-n", &self.address(place)]);
+            self.masters.lock().unwrap().push(master.stderr(Stdio::null()).spawn().unwrap());
+            let begin = Instant::now();
+            while !self.path(&format!("master-{}", self.address(place))).exists() {
+                assert!(begin.elapsed() < LIMIT);
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
+    /// How many there were since the last reset.
+    pub fn connections(&self) -> usize {
+        fs::read_to_string(self.path("count")).unwrap().trim().parse().unwrap()
+    }
+
+    /// Whether the n-th connection of the first run changed something: it wrote or restarted.
+    pub fn changed_at(&self, count: usize) -> bool {
+        let log = fs::read_to_string(self.path("ssh.log")).unwrap();
+        let scripts: Vec<&str> = log.split("-F ").skip(1).collect();
+        scripts[count - 1].contains("sha256sum") || scripts[count - 1].contains("systemctl restart")
     }
 
     /// How often each was restarted.
@@ -252,8 +318,10 @@ impl Drop for World {
         if let Some(systemd) = self.systemd.take() {
             let _ = systemd.join();
         }
-        let _ = self.sshd.kill();
-        let _ = self.sshd.wait();
+        for process in self.masters.get_mut().unwrap().iter_mut().chain([&mut self.sshd]) {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }
 
@@ -299,7 +367,9 @@ impl Node {
         self.api = Some(Api::start(&self.address, &self.ca, &shows, Does::Answers));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         self.unit("active", Some(now));
-        fs::write(self.root.join("ready"), "").unwrap();
+        if !self.root.join("sick").exists() {
+            fs::write(self.root.join("ready"), "").unwrap();
+        }
     }
 }
 
