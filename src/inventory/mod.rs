@@ -6,6 +6,7 @@ mod check;
 mod model;
 mod raw;
 mod secret;
+mod tls_san;
 
 use std::cell::RefCell;
 
