@@ -89,6 +89,13 @@ pub fn load_with(sources: &Sources, digests: &Arc<Digests>, hashing: Hashing<'_>
     Loaded { generation, report, inputs, unfinished }
 }
 
+/// The inventory alone, for verbs that need neither templates nor secrets; it is there when the report has no error.
+pub fn inventory(file: &Path) -> (Option<Inventory>, Report) {
+    let mut loader = Loader { report: Report::new(), inputs: BTreeSet::new() };
+    let inventory = loader.inventory(file);
+    (inventory, loader.report)
+}
+
 struct Loader {
     report: Report,
     inputs: BTreeSet<PathBuf>,

@@ -9,23 +9,34 @@ mod ask;
 mod butane;
 mod check;
 mod completions;
+mod doctor;
 mod failover;
 mod hosts;
 mod image;
+mod kubeconfig;
 mod man;
+mod prepare_reinstall;
 mod progress;
 mod render;
 mod serve;
 mod show;
 mod sources;
+mod target;
+mod tls_san;
+mod token;
+mod verdicts;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use sources::SourceArgs;
+use crate::cluster::UnixSeconds;
+use crate::ids::Invalid;
+
+pub use sources::{InventoryArg, SourceArgs};
 
 /// One inventory in, everything a freshly reinstalled Fedora CoreOS k3s node needs out: keepalived and k3s
 /// configuration, Butane, Ignition and iPXE, rendered, hashed and served.
@@ -49,6 +60,11 @@ enum Verb {
     Butane(butane::ButaneArgs),
     Show(show::ShowArgs),
     Image(image::ImageArgs),
+    Kubeconfig(kubeconfig::KubeconfigArgs),
+    TlsSan(tls_san::TlsSanArgs),
+    Token(token::TokenArgs),
+    PrepareReinstall(prepare_reinstall::PrepareReinstallArgs),
+    Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -70,6 +86,11 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Butane(args) => Ok(butane::run(&args)),
         Verb::Show(args) => show::run(args),
         Verb::Image(args) => image::run(args),
+        Verb::Kubeconfig(args) => kubeconfig::run(args),
+        Verb::TlsSan(args) => tls_san::run(args),
+        Verb::Token(args) => token::run(args),
+        Verb::PrepareReinstall(args) => prepare_reinstall::run(args),
+        Verb::Doctor(args) => doctor::run(args),
         Verb::Completions(args) => completions::run(args),
         Verb::Man(args) => man::run(args),
     };
@@ -82,6 +103,25 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// The definition that help, completions and man pages come from.
 pub fn command() -> clap::Command {
     Cli::command()
+}
+
+/// Runs what waits for the network. A look-up of a name that hangs in the C library is left behind, not waited for.
+fn wait_for<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(result)
+}
+
+/// The error of a verb that says what to do.
+fn refusal(invalid: Invalid) -> anyhow::Error {
+    anyhow::anyhow!("{}; {}", invalid.message, invalid.help)
+}
+
+/// Seconds since 1970.
+fn now() -> UnixSeconds {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().try_into().unwrap_or(UnixSeconds::MAX)
 }
 
 /// Writes to stdout. A reader that has seen enough (`| head`) is no error.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::generation::{Generation, Loaded};
-use crate::load::{Hashing, Sources, load_with};
+use crate::inventory::Inventory;
+use crate::load::{self, Hashing, Sources, load_with};
 
 use super::progress::Shown;
 
@@ -48,5 +49,22 @@ impl SourceArgs {
         super::tell(&report.to_text(super::colour(&io::stderr())));
         generation
             .ok_or_else(|| anyhow::anyhow!("{} cannot be rendered, see above", self.inventory.display()))
+    }
+}
+
+/// The inventory alone, for verbs that look at the living cluster: they need no secret to be there.
+#[derive(Debug, Clone, clap::Args)]
+pub struct InventoryArg {
+    /// The inventory that says what should be
+    #[arg(long = "inventory", value_name = "FILE", default_value = "inventory.yaml")]
+    pub file: PathBuf,
+}
+
+impl InventoryArg {
+    /// Findings go to stderr.
+    pub(super) fn read(&self) -> anyhow::Result<Inventory> {
+        let (inventory, report) = load::inventory(&self.file);
+        super::tell(&report.to_text(super::colour(&io::stderr())));
+        inventory.ok_or_else(|| anyhow::anyhow!("{} cannot be read, see above", self.file.display()))
     }
 }

@@ -1,5 +1,32 @@
 //! Choices about the living cluster, as functions of what was asked and found out: no sockets, no clock.
 
-mod reinstall;
+pub mod boot_entries;
+mod certificate;
+mod choice;
+mod diagnosis;
+mod failure;
+pub mod k3s_config;
+mod kubeconfig;
+mod merge;
+pub mod node;
+pub mod reinstall;
+mod rejoin;
+mod server_state;
+mod shown;
+pub mod tls_san;
+mod token;
+mod verdict;
 
-pub use reinstall::before_reinstall;
+pub use certificate::{Certificate, San, UnixSeconds};
+pub use choice::{Candidate, Choice, Host, Outcome, Steady, Via, candidates, choose, resolved_vip};
+pub use diagnosis::{ApiLook, NameLook, Observed, RouterLook, diagnose};
+pub use failure::{Failure, Stage};
+pub use kubeconfig::{ANEW, Access, SOON_DAYS};
+pub use rejoin::before_reinstall;
+pub use server_state::{LOOK, ServerState};
+pub use shown::{Difference, Holder, Shown, addresses, difference, holder, subject, verdicts};
+pub use token::same_token;
+pub use verdict::Verdict;
+
+/// Where every k3s server has its API.
+pub const API_PORT: u16 = 6443;

@@ -8,6 +8,7 @@ mod images;
 mod model;
 mod raw;
 mod secret;
+mod tls_san;
 
 use std::cell::RefCell;
 

@@ -54,7 +54,7 @@ fn add_extra(extra: &Map<String, Value>, config: &mut Map<String, Value>) {
 /// "Critical configuration values": k3s refuses a server whose differ from the cluster's.
 fn add_server_settings(inventory: &Inventory, config: &mut Map<String, Value>) {
     let k3s = &inventory.k3s;
-    config.insert("tls-san".into(), tls_san(inventory).into());
+    config.insert("tls-san".into(), inventory.tls_san().into());
     if !k3s.disable.is_empty() {
         config.insert("disable".into(), json!(k3s.disable));
     }
@@ -71,21 +71,6 @@ fn add_server_settings(inventory: &Inventory, config: &mut Map<String, Value>) {
         }
         config.insert("kube-apiserver-arg".into(), arguments.into());
     }
-}
-
-/// Every name and address by which a client may ask for the API, the same on every server.
-fn tls_san(inventory: &Inventory) -> Vec<String> {
-    let mut names = inventory.vips.control_planes.iter().map(|vip| vip.to_string()).collect::<Vec<_>>();
-    names.extend(inventory.network.control_planes_name.as_ref().map(|name| name.to_string()));
-    for host in inventory.control_planes() {
-        names.push(host.name.to_string());
-        names.extend(host.fqdn(&inventory.network).map(|name| name.to_string()));
-        names.extend(host.addresses.iter().map(|address| address.to_string()));
-    }
-    names.extend(inventory.k3s.tls_san.iter().cloned());
-    let mut seen = std::collections::BTreeSet::new();
-    names.retain(|name| seen.insert(name.clone()));
-    names
 }
 
 /// Where a node joins: the VIP, which is some server that is up. While the cluster begins, no server is healthy yet and

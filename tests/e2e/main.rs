@@ -2,6 +2,9 @@
 //! `PXE_SERVE_E2E=required`, as `./check` and CI set it.
 #![allow(clippy::disallowed_methods, reason = "tests write files, run programs and wait for them")]
 
+#[path = "../api/mod.rs"]
+mod api;
+mod day2;
 mod fcos_stream;
 mod ignition;
 mod installer;
@@ -13,6 +16,7 @@ mod router;
 mod scripts;
 mod server;
 mod site;
+mod ssh;
 mod static_server;
 mod tools;
 mod vrrp;

@@ -16,7 +16,7 @@ const USUAL: [&str; 3] = ["pxe/fcos/kernel", "pxe/fcos/initramfs.img", "pxe/fcos
 /// `None` with an error in the report.
 pub fn build(raw: &raw::Inventory, settings: &[Settings], checker: &Checker<'_>) -> Option<Fcos> {
     let images = match &raw.fcos.stream {
-        Some(file) => ImageNames::Stream(stream(&raw.fcos, file, checker)),
+        Some(file) => ImageNames::Stream(stream(&raw.fcos, file.as_ref()?, checker)),
         None => ImageNames::Written(written(&raw.fcos, settings, checker)?),
     };
     let install = raw.fcos.install.as_ref().map_or(InstallForm::Verified, |install| install.value);

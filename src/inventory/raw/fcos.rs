@@ -7,7 +7,8 @@ use crate::inventory::model::InstallForm;
 #[derive(Debug, Default)]
 pub struct Fcos {
     pub install: Option<At<InstallForm>>,
-    pub stream: Option<At<ArtifactPath>>,
+    /// `Some(None)`: what is written is no path, and in the report.
+    pub stream: Option<Option<At<ArtifactPath>>>,
     pub x86_64: Images,
     pub aarch64: Option<Images>,
 }
@@ -22,8 +23,8 @@ pub struct Images {
 
 pub fn read_fcos(item: &Item<'_>) -> Fcos {
     let Some(mut fields) = Fields::of(item) else { return Fcos::default() };
-    let stream: Option<At<ArtifactPath>> =
-        fields.get("stream").and_then(|item| item.parse_as("a path below base_url", "pxe/fcos/stable.json"));
+    let stream =
+        fields.get("stream").map(|item| item.parse_as("a path below base_url", "pxe/fcos/stable.json"));
     let fcos = Fcos {
         install: fields.get("install").and_then(|item| {
             item.choice(&[

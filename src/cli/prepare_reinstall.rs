@@ -1,0 +1,208 @@
+//! `prepare-reinstall`: what has to happen in the cluster before a machine is installed anew, shown before it is done.
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+use crate::cluster::boot_entries::network_entry;
+use crate::cluster::node::{ETCD_REMOVE, Node, parse_nodes};
+use crate::cluster::reinstall::{Planned, Step, Wish, names_in_known_hosts, plan};
+use crate::ids::BaseUrl;
+use crate::inventory::{Host, Inventory};
+use crate::probe::arming::arm;
+use crate::probe::kubectl::Kubectl;
+use crate::probe::ssh::{self, Destination, Remote, Ssh};
+
+use super::{InventoryArg, refusal};
+
+/// For a question to the API.
+const ASK_LIMIT: Duration = Duration::from_secs(20);
+/// Pods have 30 s to end by default, some more; disruption budgets let them go one after the other.
+const DRAIN_LIMIT: Duration = Duration::from_secs(600);
+/// k3s takes a member out within seconds.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_secs(1);
+/// For a reboot into the network by hand, too.
+const ARMED_SECONDS: u64 = 30 * 60;
+const SSH_LIMIT: Duration = Duration::from_secs(20);
+
+/// The reboot begins when the connection has ended, so that its end is no error.
+const REBOOT: &str = r#"
+efibootmgr --quiet --bootnext "$1" || exit
+setsid sh -c 'sleep 1; systemctl reboot' </dev/null >/dev/null 2>&1 &
+"#;
+
+/// Take a machine out of the cluster, and let it install anew with its next boot from the network
+///
+/// Shows the plan, then does it, step by step; run again, it does what is left. It refuses when etcd would lose its
+/// majority. The cluster is asked by your own kubectl, the machine by your own ssh.
+#[derive(Debug, clap::Args)]
+pub struct PrepareReinstallArgs {
+    #[command(flatten)]
+    inventory: InventoryArg,
+
+    /// The machine, as the inventory names it
+    #[arg(value_name = "HOST")]
+    host: String,
+
+    /// Do it without asking
+    #[arg(long)]
+    yes: bool,
+
+    /// Leave a step out; may be given more than once
+    #[arg(long, value_name = "STEP", value_parser = step())]
+    skip: Vec<Step>,
+
+    /// In the end, start the machine from the network, over ssh
+    #[arg(long)]
+    reboot: bool,
+
+    /// The pxe-serve that is to arm it
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    server: BaseUrl,
+
+    /// The kubeconfig for kubectl, instead of kubectl's own choice
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+}
+
+fn step() -> impl clap::builder::TypedValueParser<Value = Step> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+    let named = |name: String| Step::ALL.into_iter().find(|step| step.name() == name);
+    PossibleValuesParser::new(Step::ALL.map(Step::name))
+        .try_map(move |name| named(name).ok_or("no such step"))
+}
+
+pub fn run(args: PrepareReinstallArgs) -> anyhow::Result<ExitCode> {
+    let inventory = args.inventory.read()?;
+    let Some(host) = inventory.host(&args.host) else {
+        let names: Vec<&str> = inventory.hosts.iter().map(|host| host.name.as_str()).collect();
+        bail!("there is no host {:?}; the inventory has {}", args.host, names.join(", "));
+    };
+    let kubectl = Kubectl::new(args.kubeconfig.as_deref());
+    let preparation = Preparation { inventory: &inventory, host, kubectl, server: &args.server };
+    super::wait_for(async {
+        let wish = Wish { skip: args.skip.clone(), reboot: args.reboot };
+        let plan = plan(&inventory, host, &preparation.nodes().await?, &wish).map_err(refusal)?;
+        super::print(to_text(host, &plan).as_bytes())?;
+        if !args.yes && !agreed()? {
+            bail!("nothing was done");
+        }
+        for planned in plan.iter().filter(|planned| planned.not.is_none()) {
+            super::tell(&format!("{} …\n", planned.step.name()));
+            let name = planned.step.name();
+            preparation.carry_out(planned.step).await.with_context(|| {
+                format!("{name} failed; run it again when that is mended, or with --skip {name}")
+            })?;
+        }
+        super::tell(&format!("{}: ready to be installed anew\n", host.name));
+        anyhow::Ok(ExitCode::SUCCESS)
+    })?
+}
+
+fn to_text(host: &Host, plan: &[Planned]) -> String {
+    let mut text = format!("{}:\n", host.name);
+    for Planned { step, not } in plan {
+        let name = step.name();
+        let _ = match not {
+            None => writeln!(text, "  do    {name:<14} {}", step.purpose()),
+            Some(why) => writeln!(text, "  leave {name:<14} {why}"),
+        };
+    }
+    text
+}
+
+fn agreed() -> anyhow::Result<bool> {
+    if !io::stdin().is_terminal() {
+        bail!("nobody is here to ask; --yes does it without asking");
+    }
+    super::tell("Do it? [y/N] ");
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+}
+
+struct Preparation<'a> {
+    inventory: &'a Inventory,
+    host: &'a Host,
+    kubectl: Kubectl,
+    server: &'a BaseUrl,
+}
+
+impl Preparation<'_> {
+    async fn nodes(&self) -> anyhow::Result<Vec<Node>> {
+        let list = self.kubectl.run(&["get", "nodes", "--output=json"], ASK_LIMIT).await?;
+        parse_nodes(&list).map_err(refusal)
+    }
+
+    async fn carry_out(&self, step: Step) -> anyhow::Result<()> {
+        let name = self.host.name.as_str();
+        match step {
+            Step::Drain => {
+                let timeout = format!("--timeout={}s", DRAIN_LIMIT.as_secs());
+                let drain = ["drain", name, "--ignore-daemonsets", "--delete-emptydir-data", &timeout];
+                self.kubectl.run(&drain, DRAIN_LIMIT + ASK_LIMIT).await?;
+            }
+            Step::EtcdMember => self.remove_etcd_member().await?,
+            Step::DeleteNode => {
+                let timeout = format!("--timeout={}s", REMOVAL_LIMIT.as_secs());
+                let delete = ["delete", "node", name, "--ignore-not-found", &timeout];
+                self.kubectl.run(&delete, REMOVAL_LIMIT + ASK_LIMIT).await?;
+            }
+            Step::NodePassword => {
+                let secret = format!("{name}.node-password.k3s");
+                let delete = ["--namespace=kube-system", "delete", "secret", &secret, "--ignore-not-found"];
+                self.kubectl.run(&delete, ASK_LIMIT).await?;
+            }
+            Step::Arm => arm(self.server, &self.host.name, ARMED_SECONDS).await?,
+            Step::Reboot => self.reboot().await?,
+            Step::HostKeys => {
+                for name in names_in_known_hosts(self.inventory, self.host) {
+                    ssh::forget(&name).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// k3s' own controller does it, and says so on the node.
+    async fn remove_etcd_member(&self) -> anyhow::Result<()> {
+        let name = self.host.name.as_str();
+        self.kubectl.run(&["annotate", "node", name, ETCD_REMOVE, "--overwrite"], ASK_LIMIT).await?;
+        let begin = Instant::now();
+        loop {
+            // With the member, its own API goes: the one that kubectl asks may be that one for a moment.
+            let nodes = self.nodes().await;
+            let node = nodes.as_ref().ok().map(|nodes| nodes.iter().find(|node| node.name == name));
+            if node.is_some_and(|node| node.is_none_or(|node| node.etcd_removed)) {
+                return Ok(());
+            }
+            if begin.elapsed() > REMOVAL_LIMIT {
+                nodes?;
+                bail!(
+                    "k3s did not take the member out in {} s; look at `journalctl -u k3s` on the other servers",
+                    REMOVAL_LIMIT.as_secs()
+                );
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn reboot(&self) -> anyhow::Result<()> {
+        let ssh = Ssh::to(Destination::of(self.host))?;
+        let list = Remote { script: "efibootmgr -v", arguments: &[], input: &[], limit: SSH_LIMIT };
+        let list = ssh.run(list).await?;
+        let Some(entry) = network_entry(&String::from_utf8_lossy(&list), &self.host.macs) else {
+            bail!(
+                "its firmware has no entry that boots from the network; switch that on there, or choose it at the console"
+            );
+        };
+        super::tell(&format!("  next: Boot{} {}\n", entry.number, entry.label));
+        ssh.run(Remote { script: REBOOT, arguments: &[&entry.number], input: &[], limit: SSH_LIMIT }).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! `token fetch`: the cluster's token, from a server into the file that the inventory names, seen by nobody on the way.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use crate::cluster::same_token;
+use crate::inventory::{Host, Inventory, K3sToken, SecretReference};
+use crate::probe::ssh::{Destination, Remote, Ssh};
+
+use super::target::Target;
+use super::{InventoryArg, refusal};
+
+/// Where k3s servers keep it, in its full form.
+const NODE_TOKEN: &str = "/var/lib/rancher/k3s/server/node-token";
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The token that joins nodes to the cluster
+#[derive(Debug, clap::Args)]
+pub struct TokenArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Fetch(FetchArgs),
+}
+
+/// Fetch the token from the first server that answers over ssh, into the file that k3s.token names
+///
+/// The file gets mode 0600. One that holds another cluster's token stays as it is.
+#[derive(Debug, clap::Args)]
+pub struct FetchArgs {
+    #[command(flatten)]
+    inventory: InventoryArg,
+
+    /// Ask this server, instead of the first that answers
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+}
+
+pub fn run(args: TokenArgs) -> anyhow::Result<ExitCode> {
+    let What::Fetch(args) = args.what;
+    let inventory = args.inventory.read()?;
+    let path = file(&inventory, &args.inventory.file)?;
+    let servers = servers(&inventory, args.host.as_deref())?;
+    let (server, token) = super::wait_for(fetch(&servers))??;
+    let target = Target::at(&path)?;
+    let written = target.replace(|old| match old {
+        None => Ok(token.clone() + "\n"),
+        Some(old) => {
+            let old = std::str::from_utf8(old).unwrap_or_default();
+            if same_token(old.trim(), &token) {
+                return Ok(old.to_owned());
+            }
+            bail!(
+                "{} holds another token than {server}; if that one is right, move the file away first",
+                path.display()
+            )
+        }
+    })?;
+    let what = if written { "written, for you alone" } else { "it is there already" };
+    super::tell(&format!("{}: the token of {server}; {what}\n", path.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where it goes.
+fn file(inventory: &Inventory, inventory_file: &Path) -> anyhow::Result<PathBuf> {
+    match &inventory.k3s.token.value {
+        SecretReference::File(file) => Ok(inventory_file.parent().unwrap_or(Path::new("")).join(file)),
+        SecretReference::Env(name) => bail!(
+            "k3s.token is the environment variable {name}, which nobody else can set; write `token: {{file: secrets/k3s-token}}`"
+        ),
+    }
+}
+
+fn servers<'i>(inventory: &'i Inventory, only: Option<&str>) -> anyhow::Result<Vec<&'i Host>> {
+    let servers: Vec<&Host> = inventory.control_planes().collect();
+    let Some(only) = only else { return Ok(servers) };
+    match servers.iter().find(|host| host.name.as_str() == only) {
+        Some(host) => Ok(vec![host]),
+        None => {
+            let names: Vec<&str> = servers.iter().map(|host| host.name.as_str()).collect();
+            bail!("{only:?} is no control plane; the inventory has {}", names.join(", "))
+        }
+    }
+}
+
+/// From the first that gives it, in the inventory's order.
+async fn fetch<'h>(servers: &[&'h Host]) -> anyhow::Result<(&'h str, String)> {
+    let remote = Remote { script: "cat \"$1\"", arguments: &[NODE_TOKEN], input: &[], limit: LIMIT };
+    let mut why = Vec::new();
+    for host in servers {
+        match Ssh::to(Destination::of(host))?.run(remote).await {
+            Ok(bytes) => {
+                let text = String::from_utf8(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData));
+                let text = text.with_context(|| format!("{NODE_TOKEN} of {} is no text", host.name))?;
+                K3sToken::parse(&text)
+                    .map_err(refusal)
+                    .with_context(|| format!("{NODE_TOKEN} of {}", host.name))?;
+                return Ok((host.name.as_str(), text.trim().to_owned()));
+            }
+            Err(error) => why.push(error.to_string()),
+        }
+    }
+    bail!("no server gave its token:\n  {}", why.join("\n  "))
+}

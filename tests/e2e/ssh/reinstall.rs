@@ -1,0 +1,209 @@
+//! `prepare-reinstall`: the plan, its order, that it can be run again, and that it refuses to stop the cluster.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::Output;
+use std::thread;
+
+use super::world::World;
+use crate::api::A_YEAR;
+use crate::tools::{have, said};
+
+/// A cluster of three as far as these steps go: a file a node, of the words `ready`, `etcd` and `removed`.
+const KUBECTL: &str = r#"#!/bin/sh
+echo "$*" >>"$LAB/kubectl.log"
+case "$*" in
+    *"$FAIL"*) [ -z "$FAIL" ] || { echo "error: refused by the test" >&2; exit 1; } ;;
+esac
+cd "$LAB/cluster" || exit
+case "$*" in
+    'get nodes --output=json')
+        printf '{"items":['
+        separator=
+        for node in *; do
+            ready=False etcd= removed=
+            grep -q ready "$node" && ready=True
+            grep -q etcd "$node" && etcd='"node-role.kubernetes.io/etcd":"true"'
+            grep -q removed "$node" && removed='"etcd.k3s.cattle.io/removed-node-name":"x"'
+            printf '%s{"metadata":{"name":"%s","labels":{%s},"annotations":{%s}},"status":{"conditions":[{"type":"Ready","status":"%s"}]}}' \
+                "$separator" "$node" "$etcd" "$removed" "$ready"
+            separator=,
+        done
+        printf ']}' ;;
+    'annotate node lenovo2 etcd.k3s.cattle.io/remove=true --overwrite') echo removed >>lenovo2 ;;
+    'delete node lenovo2 '*) rm -f lenovo2 ;;
+esac
+"#;
+
+const EFIBOOTMGR: &str = r#"#!/bin/sh
+case $1 in
+    -v) printf 'BootOrder: 0001,0004\nBoot0001* Fedora\tHD(1)/File(\\x)\nBoot0004* UEFI PXEv4\tPci(0x1)/MAC(525400123457,1)/IPv4(0.0.0.0)\n' ;;
+    *) echo "$*" >"$NODE/bootnext" ;;
+esac
+"#;
+
+/// A pxe-serve that arms.
+struct Server {
+    url: String,
+    thread: Option<thread::JoinHandle<Vec<String>>>,
+}
+
+impl Server {
+    fn start(status: &'static str, requests: usize) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let thread = thread::spawn(move || {
+            let mut seen = Vec::new();
+            for _ in 0..requests {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = String::new();
+                let mut buffer = [0; 4096];
+                while !request.ends_with('}') {
+                    let count = stream.read(&mut buffer).unwrap();
+                    request.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+                }
+                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").unwrap();
+                seen.push(request);
+            }
+            seen
+        });
+        Server { url, thread: Some(thread) }
+    }
+
+    fn seen(&mut self) -> Vec<String> {
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+fn world() -> Option<World> {
+    let world = World::new()?;
+    world.user_program("kubectl", KUBECTL);
+    world.user_program("ssh-keygen", "#!/bin/sh\nexec /usr/bin/ssh-keygen -f \"$LAB/known_hosts\" \"$@\"\n");
+    world.node_program("efibootmgr", EFIBOOTMGR);
+    fs::create_dir(world.path("cluster")).unwrap();
+    for name in super::world::SERVERS {
+        fs::write(world.path("cluster").join(name), "ready etcd\n").unwrap();
+    }
+    Some(world)
+}
+
+fn log(world: &World) -> String {
+    fs::read_to_string(world.path("kubectl.log")).unwrap_or_default()
+}
+
+#[track_caller]
+fn expect(status: i32, output: Output) -> String {
+    assert_eq!(output.status.code(), Some(status), "{}", said(&output));
+    said(&output)
+}
+
+#[test]
+fn the_whole_plan_is_shown_and_done_in_order_and_may_be_done_again() {
+    let Some(world) = world() else { return };
+    let mut server = Server::start("204 No Content", 2);
+    let address = world.address(1);
+    let known = fs::read_to_string(world.path("known_hosts")).unwrap();
+    let key = known.lines().next().unwrap().split_once(' ').unwrap().1;
+    let old = format!("lenovo2 {key}\nlenovo2.lab.internal {key}\n{address} {key}\n");
+    fs::write(world.path("known_hosts"), format!("lenovo1 {key}\n{old}{known}")).unwrap();
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--reboot", "--server", &server.url.clone()];
+    let text = expect(0, world.run(&prepare));
+    for step in ["drain", "etcd-member", "delete-node", "node-password", "arm", "reboot", "host-keys"] {
+        assert!(text.contains(&format!("  do    {step:<14} ")), "{step}: {text}");
+    }
+    let commands = [
+        "get nodes --output=json",
+        "drain lenovo2 --ignore-daemonsets --delete-emptydir-data --timeout=600s",
+        "annotate node lenovo2 etcd.k3s.cattle.io/remove=true --overwrite",
+        "get nodes --output=json",
+        "delete node lenovo2 --ignore-not-found --timeout=120s",
+        "--namespace=kube-system delete secret lenovo2.node-password.k3s --ignore-not-found",
+    ];
+    assert_eq!(log(&world).lines().collect::<Vec<_>>(), commands);
+    assert_eq!(fs::read_to_string(world.on(1, "bootnext")).unwrap(), "--quiet --bootnext 0004\n");
+    world.wait_for(|| world.on(1, "rebooted").exists());
+    // The keys of lenovo2 are gone, at the port 22 that a known_hosts without one means; nobody else's.
+    let left = fs::read_to_string(world.path("known_hosts")).unwrap();
+    assert_eq!(left, format!("lenovo1 {key}\n{known}"));
+    // Again: what is done is left.
+    let text = expect(0, world.run(&prepare));
+    assert!(text.contains("  leave drain          it is no node of the cluster any more"), "{text}");
+    for request in server.seen() {
+        assert!(request.starts_with("POST /pxe/hosts/lenovo2/arm HTTP/1.1\r\n"), "{request}");
+        assert!(request.ends_with("\r\n\r\n{\"for_seconds\":1800}"), "{request}");
+    }
+}
+
+#[test]
+fn it_refuses_when_etcd_would_lose_its_majority() {
+    let Some(world) = world() else { return };
+    fs::write(world.path("cluster/lenovo3"), "etcd\n").unwrap();
+    let text = expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes"]));
+    assert!(
+        text.contains("without lenovo2, 1 of etcd's 3 members would be ready")
+            && text.contains("bring lenovo3 back first"),
+        "{text}"
+    );
+    assert_eq!(log(&world), "get nodes --output=json\n");
+    // The one that is down may go.
+    let text = expect(2, world.run(&["prepare-reinstall", "lenovo3"]));
+    assert!(
+        text.contains("  leave drain          the node is not ready")
+            && text.contains("nobody is here to ask"),
+        "{text}"
+    );
+    assert_eq!(log(&world), "get nodes --output=json\n".repeat(2), "nothing without a yes");
+}
+
+#[test]
+fn a_step_that_fails_ends_it_and_may_be_skipped() {
+    let Some(world) = world() else { return };
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--skip", "arm", "--skip", "host-keys"];
+    let mut program = world.pxe_serve(&prepare);
+    let output = crate::tools::run(program.env("FAIL", "drain lenovo2"), std::time::Duration::from_secs(60));
+    let text = expect(2, output);
+    assert!(
+        text.contains("drain failed; run it again when that is mended, or with --skip drain")
+            && text.contains("refused by the test"),
+        "{text}"
+    );
+    assert!(!log(&world).contains("delete node"), "{}", log(&world));
+    let text = expect(0, world.run(&[&prepare[..], &["--skip", "drain"]].concat()));
+    assert!(text.contains("  leave drain          skipped"), "{text}");
+    assert!(log(&world).contains("delete node lenovo2"), "{}", log(&world));
+    expect(2, world.run(&["prepare-reinstall", "lenovo2", "--skip", "nonsense"]));
+    expect(2, world.run(&["prepare-reinstall", "nobody", "--yes"]));
+}
+
+#[test]
+fn a_server_that_does_not_arm_is_said_with_its_reason() {
+    let Some(world) = world() else { return };
+    let mut server = Server::start("403 Forbidden", 1);
+    let text =
+        expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes", "--server", &server.url.clone()]));
+    assert!(text.contains("arm failed") && text.contains("refuses with HTTP 403"), "{text}");
+    server.seen();
+    let text =
+        expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes", "--server", "http://127.0.0.1:1"]));
+    assert!(text.contains("http://127.0.0.1:1 does not answer"), "{text}");
+}
+
+#[test]
+fn the_real_kubectl_lists_the_nodes_for_the_plan() {
+    if !have(&["kubectl"], false) {
+        return;
+    }
+    let Some(world) = world() else { return };
+    fs::remove_file(world.path("user/kubectl")).unwrap();
+    let kubeconfig = world.ca.k3s_yaml(&world.ca.issue(&[], A_YEAR)).replace("127.0.0.1", &world.address(0));
+    fs::write(world.path("kubeconfig"), kubeconfig).unwrap();
+    let mut program = world.pxe_serve(&["prepare-reinstall", "lenovo1", "--kubeconfig", "kubeconfig"]);
+    let output =
+        crate::tools::run(program.env("HOME", world.folder.path()), std::time::Duration::from_secs(60));
+    let text = expect(2, output);
+    assert!(
+        text.contains("  do    drain ") && text.contains("  leave etcd-member    it has no member"),
+        "{text}"
+    );
+}
