@@ -107,6 +107,8 @@ fn paths_that_are_taken_reserved_or_none_are_refused_where_they_are_written() {
     for (path, said) in [
         ("pxe/manifest.json", "pxe-serve itself answers for pxe/manifest.json"),
         ("healthz", "pxe-serve itself answers for healthz"),
+        ("pxe/hosts", "pxe-serve itself answers for pxe/hosts"),
+        ("pxe/events/lenovo1", "pxe-serve itself answers for pxe/events/lenovo1"),
         ("pxe/../etc/passwd", "is no artifact path"),
         ("/pxe/configs/x", "is no artifact path"),
         ("pxe/configs/{hosts}", "is no artifact path"),
