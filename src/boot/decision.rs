@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::inventory::{BootPolicy, Host, Inventory};
+use crate::inventory::{BootPolicy, Host, InstallForm, Inventory};
 
 use super::{Arming, History, HostHistory, Moment};
 
@@ -21,15 +21,6 @@ pub enum Choice {
 pub struct Decision {
     pub boots: Choice,
     pub why: String,
-}
-
-/// Who tells that an install is done, `fcos.install`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Install {
-    /// The live system reports.
-    Reported,
-    /// Nobody does.
-    Silent,
 }
 
 /// A router without a battery starts in the past, and NTP sets it right: an arming that lies further in the future than
@@ -81,9 +72,10 @@ fn config_name(inventory: &Inventory, host: &Host, history: &History, bootstrap:
 /// With `install: kernel_arguments` nobody reports from the live system. An install that a host was sent into counts
 /// as done when it fetched its Ignition since and now asks for a boot script again: the installer fetches it last but
 /// for the image, and an install that fails stops in a shell and does not reboot.
-pub fn presumed_installed(install: Install, known: Option<&HostHistory>) -> Option<&str> {
+pub fn presumed_installed(form: InstallForm, known: Option<&HostHistory>) -> Option<&str> {
     let installing = known?.installing.as_ref()?;
-    (install == Install::Silent && installing.fetched_ignition).then_some(installing.config.as_str())
+    (form == InstallForm::KernelArguments && installing.fetched_ignition)
+        .then_some(installing.config.as_str())
 }
 
 impl fmt::Display for Choice {

@@ -14,7 +14,7 @@ mod strangers;
 mod tests;
 
 pub use console::console;
-pub use decision::{Choice, Decision, Install, decide, presumed_installed};
+pub use decision::{Choice, Decision, decide, presumed_installed};
 pub use history::{Arming, Dated, Event, History, HostHistory, Installed, is_config_of};
 pub use identify::{Conflict, Identity, identify};
 pub use machine::{Fact, Machine};

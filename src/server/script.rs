@@ -6,9 +6,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
 
-use crate::boot::{Choice, Event, Identity, Install, Machine, console, decide, identify, presumed_installed};
+use crate::boot::{Choice, Event, Identity, Machine, console, decide, identify, presumed_installed};
 use crate::catalogue::{ArtifactPath, BadPath, MediaType};
-use crate::inventory::{Host, InstallForm, Inventory};
+use crate::inventory::{Host, Inventory};
 
 use super::answer::answer;
 use super::find::{Found, find};
@@ -109,7 +109,7 @@ fn decided(state: &ServerState, inventory: &Inventory, host: &Host, is_boot: boo
     let mut history = state.chronicle.history();
     if is_boot {
         let known = history.of(host.name.as_str());
-        if let Some(config) = presumed_installed(install_form(inventory), known) {
+        if let Some(config) = presumed_installed(inventory.fcos.install, known) {
             let event = Event::PresumedInstalled { config: config.to_owned() };
             state.chronicle.note_into(&mut history, &host.name, event);
         }
@@ -131,13 +131,6 @@ fn see_stranger(state: &ServerState, machine: &Machine, target: &Target, conflic
     if is_boot(target) && state.strangers().see(machine, client, conflict.clone(), now()) {
         let conflict = Some(conflict.join(", ")).filter(|reasons| !reasons.is_empty());
         tracing::warn!(%client, conflict, "a machine that is no host of the inventory: it says {machine}");
-    }
-}
-
-fn install_form(inventory: &Inventory) -> Install {
-    match inventory.fcos.install {
-        InstallForm::Verified => Install::Reported,
-        InstallForm::KernelArguments => Install::Silent,
     }
 }
 

@@ -334,6 +334,8 @@ fn ipxe_for_http_boot_is_missed_where_the_static_files_are_known_and_by_the_host
     assert!(missed(&Site::new().with_static("fcos/kernel"), "ipxe.efi"));
     assert!(!missed(&Site::new().with_static("tftp/ipxe.efi"), "ipxe.efi"));
     assert!(!missed(&Site::new().with_static("fcos/kernel"), "ipxe-arm64.efi"));
-    let mixed = Site::new().inventory("role: worker,", "role: worker, arch: aarch64,");
+    let images = "fcos: {aarch64: {kernel: pxe/fcos/k, initramfs: pxe/fcos/i, rootfs: pxe/fcos/r}}\nhosts:";
+    let inventory = crate::site::INVENTORY.replace("role: worker,", "role: worker, arch: aarch64,");
+    let mixed = Site::new().file("inventory.yaml", &inventory.replace("hosts:", images));
     assert!(missed(&mixed.with_static("tftp/ipxe.efi"), "ipxe-arm64.efi"));
 }

@@ -142,10 +142,11 @@ fn k3s_from_the_router_needs_both_files_and_their_digests() {
 fn two_architectures_need_two_binaries() {
     let both = |binary: &str| {
         let from = "mac: 52:54:00:aa:00:04, role: worker";
-        let inventory = crate::site::INVENTORY.replace(from, &format!("{from}, arch: aarch64")).replace(
-            "k3s: {version",
-            &format!("k3s: {{binary: {binary}, install_script: pxe/k3s/i.sh, version"),
-        );
+        let inventory = crate::site::INVENTORY
+            .replace(from, &format!("{from}, arch: aarch64"))
+            .replace("k3s: {version", &format!("k3s: {{binary: {binary}, install_script: pxe/k3s/i.sh, version"))
+            // Files that are there; nobody starts them.
+            .replace("hosts:", "fcos: {aarch64: {kernel: pxe/fcos/kernel, initramfs: pxe/fcos/initramfs.img, rootfs: pxe/fcos/rootfs.img}}\nhosts:");
         let site = images(Site::new().file("inventory.yaml", &inventory)).with_static("tftp/ipxe-arm64.efi");
         ["k3s", "k3s-arm64", "i.sh"]
             .into_iter()

@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::super::{
-    Choice, Dated, Event, History, Install, Machine, Moment, Strangers, decide, presumed_installed, roster,
+    Choice, Dated, Event, History, Machine, Moment, Strangers, decide, presumed_installed, roster,
 };
 use super::{inventory_with, three};
-use crate::inventory::Inventory;
+use crate::inventory::{InstallForm, Inventory};
 
 fn at(seconds: u64) -> Moment {
     Moment::from_unix(1_800_000_000 + seconds)
@@ -33,7 +33,7 @@ impl<'i> Told<'i> {
     }
 
     /// A boot as the server does it.
-    fn boots(&mut self, host: &str, form: Install) -> Choice {
+    fn boots(&mut self, host: &str, form: InstallForm) -> Choice {
         if let Some(config) = presumed_installed(form, self.history.of(host)).map(str::to_owned) {
             self.happens(host, Event::PresumedInstalled { config });
         }
@@ -68,12 +68,12 @@ fn a_host_installs_until_it_reports_and_then_starts_from_its_disk() {
     for report in [installed("two"), booted("two")] {
         let inventory = three("reinstall");
         let mut told = Told::new(&inventory);
-        assert_eq!(told.boots("two", Install::Reported), install("two"));
+        assert_eq!(told.boots("two", InstallForm::Verified), install("two"));
         told.happens("two", ignition("two"));
         told.happens("two", Event::InstallFailed { config: "two".into(), message: String::new() });
-        assert_eq!(told.boots("two", Install::Reported), install("two"));
+        assert_eq!(told.boots("two", InstallForm::Verified), install("two"));
         told.happens("two", report);
-        assert_eq!(told.boots("two", Install::Reported), Choice::Local);
+        assert_eq!(told.boots("two", InstallForm::Verified), Choice::Local);
     }
 }
 
@@ -83,10 +83,10 @@ fn an_arming_lasts_for_one_install_or_its_time() {
     let mut told = Told::new(&inventory);
     told.happens("two", installed("two"));
     told.happens("two", armed_for(&told, 60, false));
-    assert_eq!(told.boots("two", Install::Reported), install("two"));
-    assert_eq!(told.boots("two", Install::Reported), install("two"), "the first attempt did not get far");
+    assert_eq!(told.boots("two", InstallForm::Verified), install("two"));
+    assert_eq!(told.boots("two", InstallForm::Verified), install("two"), "the first attempt did not get far");
     told.happens("two", installed("two"));
-    assert_eq!(told.boots("two", Install::Reported), Choice::Local);
+    assert_eq!(told.boots("two", InstallForm::Verified), Choice::Local);
 
     told.happens("two", armed_for(&told, 60, false));
     told.now += 59;
@@ -105,7 +105,7 @@ fn a_late_report_of_the_system_before_does_not_disarm() {
     let mut told = Told::new(&inventory);
     told.happens("two", armed_for(&told, 60, false));
     told.happens("two", booted("two"));
-    assert_eq!(told.boots("two", Install::Reported), install("two"));
+    assert_eq!(told.boots("two", InstallForm::Verified), install("two"));
     told.happens("two", booted("two"));
     assert_eq!(told.now("two"), Choice::Local);
 }
@@ -134,7 +134,7 @@ fn the_policy_decides_where_nobody_did() {
     told.happens("c", installed("c"));
     assert_eq!([told.now("a"), told.now("b"), told.now("c")], [Choice::Live, Choice::Local, install("c")]);
     told.happens("b", armed_for(&told, 60, false));
-    assert_eq!(told.boots("b", Install::Reported), install("b"));
+    assert_eq!(told.boots("b", InstallForm::Verified), install("b"));
     told.happens("b", installed("b"));
     assert_eq!(told.now("b"), Choice::Local);
 }
@@ -143,8 +143,8 @@ fn the_policy_decides_where_nobody_did() {
 fn the_cluster_is_bootstrapped_once() {
     let inventory = three("bootstrap");
     let mut told = Told::new(&inventory);
-    assert_eq!(told.boots("one", Install::Reported), install("one-bootstrap"));
-    assert_eq!(told.boots("one", Install::Reported), install("one-bootstrap"), "nothing was reported");
+    assert_eq!(told.boots("one", InstallForm::Verified), install("one-bootstrap"));
+    assert_eq!(told.boots("one", InstallForm::Verified), install("one-bootstrap"), "nothing was reported");
     told.happens("one", installed("one-bootstrap"));
     told.happens("one", armed_for(&told, 60, false));
     assert_eq!(told.now("one"), install("one-reinstall"));
@@ -174,25 +174,29 @@ fn a_single_server_always_bootstraps() {
 fn where_nobody_reports_an_install_is_done_when_the_host_comes_back() {
     let inventory = three("bootstrap");
     let mut told = Told::new(&inventory);
-    assert_eq!(told.boots("one", Install::Silent), install("one-bootstrap"));
-    assert_eq!(told.boots("one", Install::Silent), install("one-bootstrap"), "it fetched nothing in between");
+    assert_eq!(told.boots("one", InstallForm::KernelArguments), install("one-bootstrap"));
+    assert_eq!(
+        told.boots("one", InstallForm::KernelArguments),
+        install("one-bootstrap"),
+        "it fetched nothing in between"
+    );
     told.happens("one", ignition("one-bootstrap"));
-    assert_eq!(told.boots("one", Install::Silent), Choice::Local);
+    assert_eq!(told.boots("one", InstallForm::KernelArguments), Choice::Local);
     told.happens("one", armed_for(&told, 60, false));
     told.happens("one", ignition("one-bootstrap"));
     assert_eq!(
-        told.boots("one", Install::Silent),
+        told.boots("one", InstallForm::KernelArguments),
         install("one-reinstall"),
         "it was fetched before the script"
     );
     told.happens("one", ignition("one-reinstall"));
-    assert_eq!(told.boots("one", Install::Silent), Choice::Local);
+    assert_eq!(told.boots("one", InstallForm::KernelArguments), Choice::Local);
 
     let mut told = Told::new(&inventory);
-    told.boots("two", Install::Reported);
+    told.boots("two", InstallForm::Verified);
     told.happens("two", ignition("two"));
     assert_eq!(
-        told.boots("two", Install::Reported),
+        told.boots("two", InstallForm::Verified),
         install("two"),
         "here the live system would have said so"
     );
@@ -273,7 +277,7 @@ proptest! {
     fn whatever_happens_a_disk_is_written_only_by_an_operators_word_and_a_cluster_made_once(
         steps in proptest::collection::vec(step(), 1..60), silent in proptest::bool::ANY)
     {
-        let form = if silent { Install::Silent } else { Install::Reported };
+        let form = if silent { InstallForm::KernelArguments } else { InstallForm::Verified };
         let inventory = three("bootstrap");
         let mut told = Told::new(&inventory);
         let mut was_installed = [false; 2];
