@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 
-use crate::catalogue::{Catalogue, SHA256SUMS_PATH, Sha256, parse_sum_line};
+use crate::catalogue::{Catalogue, MANIFEST_PATH, SHA256SUMS_PATH, Sha256, parse_sum_line};
 use crate::cluster::{
     API_PORT, Access, ApiLook, Failure, NameLook, Observed, RouterLook, Shown, Via, addresses, diagnose,
 };
@@ -143,6 +143,10 @@ fn git_version(body: &[u8]) -> Result<String, Failure> {
     version.ok_or_else(|| Failure::Broken("/version has no gitVersion".into()))
 }
 
+/// Without the manifest, which also lists the files of `--static`, and those may lie elsewhere.
 fn read_sums(bytes: &[u8]) -> Option<BTreeMap<String, Sha256>> {
-    std::str::from_utf8(bytes).ok()?.lines().map(parse_sum_line).collect()
+    let sums: Option<BTreeMap<_, _>> = std::str::from_utf8(bytes).ok()?.lines().map(parse_sum_line).collect();
+    let mut sums = sums?;
+    sums.remove(MANIFEST_PATH);
+    Some(sums)
 }

@@ -113,3 +113,45 @@ pub fn read_at_most(file: &Path, limit: u64) -> io::Result<Vec<u8>> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_program_wrote_in_between_is_taken_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        fs::write(&path, "old").unwrap();
+        let target = Target::at(&path).unwrap();
+        let changed = target.replace(|old| {
+            if old == Some(b"old") {
+                fs::write(&path, "theirs").unwrap();
+            }
+            Ok(format!("{} and ours", String::from_utf8_lossy(old.unwrap())))
+        });
+        assert!(changed.unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "theirs and ours");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        // One that never rests is left alone.
+        let count = std::cell::Cell::new(0);
+        let unquiet = target.replace(|_| {
+            count.set(count.get() + 1);
+            fs::write(&path, count.get().to_string()).unwrap();
+            Ok("ours".to_owned())
+        });
+        assert!(unquiet.is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), ATTEMPTS.to_string());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_mode_that_is_too_open_is_set_right_without_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        fs::write(&path, "same").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert!(Target::at(&path).unwrap().replace(|_| Ok("same".to_owned())).unwrap());
+        assert_eq!(mode(&path).unwrap(), OWNER_ONLY);
+    }
+}

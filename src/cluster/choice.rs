@@ -88,39 +88,53 @@ pub fn choose(outcomes: &[Outcome]) -> Choice {
     }
 }
 
-/// So many rounds in a row must agree before `--watch` turns from one server to another. Three rounds of
-/// three seconds are longer than a failover of the VIP takes (docs/failover.md: 2.6 to 4.7 s), which is no reason to turn.
+/// So many rounds in a row must agree that the current server has failed, or that another is better, before `--watch`
+/// turns. From the first of three rounds, 3 s apart, to the answer of the last it is longer than a failover of the VIP
+/// takes (docs/failover.md), which is no reason to turn.
 pub const ROUNDS_THAT_AGREE: u32 = 3;
 
 /// Turns from one candidate to another only when it is sure.
 #[derive(Debug, Default)]
 pub struct Steady {
     current: Option<usize>,
-    /// What the last rounds chose instead, and how many of them.
-    instead: Option<(usize, u32)>,
+    /// Why the last rounds would have turned, and how many of them.
+    streak: Option<(Reason, u32)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// The current one is not good, whoever is.
+    Failed,
+    /// This one is good, and comes before the current one.
+    Better(usize),
 }
 
 impl Steady {
     /// One more round; gives the candidate to turn to, if any. With nobody to turn to, what is there stays.
     pub fn round(&mut self, choice: Choice) -> Option<usize> {
-        let Choice::Use(place) = choice else {
-            self.instead = None;
-            return None;
+        let chosen = if let Choice::Use(place) = choice { Some(place) } else { None };
+        let Some(current) = self.current else {
+            self.current = chosen;
+            return chosen;
         };
-        if self.current == Some(place) {
-            self.instead = None;
-            return None;
-        }
-        let rounds = match self.instead {
-            Some((same, rounds)) if same == place => rounds + 1,
+        let reason = match chosen {
+            Some(place) if place == current => {
+                self.streak = None;
+                return None;
+            }
+            Some(place) if place < current => Reason::Better(place),
+            _ => Reason::Failed,
+        };
+        let rounds = match self.streak {
+            Some((same, rounds)) if same == reason => rounds + 1,
             _ => 1,
         };
-        if self.current.is_some() && rounds < ROUNDS_THAT_AGREE {
-            self.instead = Some((place, rounds));
-            return None;
+        self.streak = Some((reason, rounds));
+        let turned = chosen.filter(|_| rounds >= ROUNDS_THAT_AGREE);
+        if turned.is_some() {
+            (self.current, self.streak) = (turned, None);
         }
-        (self.current, self.instead) = (Some(place), None);
-        Some(place)
+        turned
     }
 }
 
@@ -171,17 +185,24 @@ mod tests {
         }
 
         #[test]
-        fn it_turns_only_after_three_rounds_that_agree(
+        fn it_turns_after_three_rounds_that_are_against_the_current_one_and_never_before(
             rounds in prop::collection::vec(prop_oneof![Just(Choice::Nobody), (0..3_usize).prop_map(Choice::Use)], 1..40),
         ) {
-            let mut steady = Steady::default();
-            let mut turned = Vec::new();
+            let (mut steady, mut current, mut since) = (Steady::default(), None, 0);
             for (index, round) in rounds.iter().enumerate() {
-                if let Some(place) = steady.round(*round) {
-                    turned.push(index);
-                    let needed = if turned.len() == 1 { 1 } else { ROUNDS_THAT_AGREE as usize };
-                    prop_assert!(index + 1 >= needed);
-                    prop_assert!(rounds[index + 1 - needed..=index].iter().all(|round| *round == Choice::Use(place)));
+                let against = |round: &Choice| *round != Choice::Use(current.unwrap_or(usize::MAX));
+                let last = &rounds[since.max((index + 1).saturating_sub(3))..=index];
+                let all_against = last.len() == 3 && last.iter().all(against);
+                let turned = steady.round(*round);
+                if let Some(place) = turned {
+                    prop_assert_eq!(Choice::Use(place), *round);
+                    prop_assert!(current.is_none() || all_against);
+                    (current, since) = (turned, index + 1);
+                } else if let (Some(now), Choice::Use(place), true) = (current, round, all_against) {
+                    // All agree that it has failed, or all that the same one is better: then it turns.
+                    let failed = |round: &Choice| matches!(round, Choice::Nobody) || matches!(round, Choice::Use(place) if *place > now);
+                    prop_assert!(!last.iter().all(failed));
+                    prop_assert!(*place > now || !last.iter().all(|other| other == round));
                 }
             }
         }
@@ -198,5 +219,14 @@ mod tests {
             assert_eq!(steady.round(Choice::Use(1)), None);
         }
         assert_eq!(steady.round(Choice::Use(1)), Some(1));
+    }
+
+    #[test]
+    fn a_dead_one_is_left_even_when_the_others_come_and_go() {
+        let mut steady = Steady::default();
+        assert_eq!(steady.round(Choice::Use(0)), Some(0));
+        assert_eq!(steady.round(Choice::Use(1)), None);
+        assert_eq!(steady.round(Choice::Nobody), None);
+        assert_eq!(steady.round(Choice::Use(2)), Some(2));
     }
 }

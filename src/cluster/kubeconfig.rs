@@ -78,10 +78,11 @@ impl Access {
 
     /// Nothing to do with a certificate that is out of date; a word about one that soon will be.
     pub fn check_dates(&self, now: UnixSeconds) -> Result<Option<Invalid>, Invalid> {
-        let all = [("the client's certificate", &self.client)].into_iter();
-        let all = all.chain(self.authorities.iter().map(|ca| ("the CA's certificate", ca)));
+        // Of several CAs one that is good suffices.
+        let ca = self.authorities.iter().max_by_key(|ca| ca.not_after);
+        let all = [("the client's certificate", Some(&self.client)), ("the CA's certificate", ca)];
         let mut soon = None;
-        for (whose, certificate) in all {
+        for (whose, certificate) in all.into_iter().filter_map(|(whose, found)| Some((whose, found?))) {
             let left = certificate.not_after - now;
             if left <= 0 {
                 return Err(Invalid::new(format!("{whose} has expired"), ANEW));
@@ -134,11 +135,13 @@ impl Access {
         text
     }
 
-    /// Whether a cluster of a kubeconfig is this one: it trusts the same CA.
+    /// Whether a cluster of a kubeconfig is this one: it trusts one of the same CAs. k3s keeps the old one in the bundle
+    /// while it is replaced.
     pub(super) fn is_of(&self, cluster: &Value) -> bool {
-        let theirs =
-            cluster["certificate-authority-data"].as_str().and_then(|text| BASE64.decode(text.trim()).ok());
-        theirs.is_some_and(|theirs| theirs.trim_ascii() == self.cas.trim_ascii())
+        let key = "certificate-authority-data";
+        let theirs = cluster[key].as_str().and_then(|text| BASE64.decode(text.trim()).ok());
+        let theirs = theirs.and_then(|pem| certificates(&pem, key).ok()).unwrap_or_default();
+        theirs.iter().any(|theirs| self.authorities.contains(theirs))
     }
 }
 

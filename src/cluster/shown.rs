@@ -1,7 +1,8 @@
 //! The certificates that the servers and the VIP show, against what the inventory demands, and who holds the VIP.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::ids::{HostName, MacAddr};
@@ -76,9 +77,10 @@ fn is_k3s_own(san: &San, inventory: &Inventory) -> bool {
             service.contains(&name.as_str()) || name.starts_with("kubernetes.default.svc.")
         }
         San::Address(address) => {
-            let usual = ipnet::Ipv4Net::new_assert([10, 43, 0, 0].into(), 16).into();
-            let services: ipnet::IpNet = inventory.k3s.service_cidr.unwrap_or(usual);
-            address.is_loopback() && !inventory.network.cidrs.iter().any(|cidr| cidr.contains(address))
+            let usual = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 43, 0, 0), 16).into();
+            let services: IpNet = inventory.k3s.service_cidr.unwrap_or(usual);
+            *address == IpAddr::from(Ipv4Addr::LOCALHOST)
+                || *address == IpAddr::from(Ipv6Addr::LOCALHOST)
                 || services.hosts().next() == Some(*address)
         }
     }
@@ -195,4 +197,21 @@ fn neighbour(table: &str, address: IpAddr) -> Option<MacAddr> {
         let flags = u32::from_str_radix(flags.trim_start_matches("0x"), 16).ok()?;
         (ip.parse() == Ok(address) && flags & 2 != 0).then(|| mac.parse().ok())?
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_neighbour_counts_only_when_it_has_answered() {
+        let table = "IP address       HW type     Flags       HW address            Mask     Device\n\
+                     192.168.26.253   0x1         0x2         52:54:00:12:34:57     *        eth0\n\
+                     192.168.26.254   0x1         0x0         00:00:00:00:00:00     *        eth0\n";
+        let mac = |address: &str| neighbour(table, address.parse().unwrap()).map(|mac| mac.to_string());
+        assert_eq!(mac("192.168.26.253").as_deref(), Some("52:54:00:12:34:57"));
+        assert_eq!(mac("192.168.26.254"), None);
+        assert_eq!(mac("192.168.26.25"), None);
+        assert_eq!(neighbour("", "192.168.26.253".parse().unwrap()), None);
+    }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::ids::Invalid;
-use crate::inventory::Host;
+use crate::inventory::{Host, Inventory};
 
 use super::program::{self, Ended, OUTPUT_BYTES_MAX};
 
@@ -39,6 +39,12 @@ impl Destination {
     /// A host of the inventory: by its name, so that `Host NAME` in the user's configuration counts.
     pub fn of(host: &Host) -> Self {
         Destination { user: None, host: host.name.to_string(), address: Some(host.address()) }
+    }
+
+    /// As the user wrote it; a name of the inventory has the inventory's address.
+    pub fn in_inventory(self, inventory: &Inventory) -> Self {
+        let address = inventory.host(&self.host).map(Host::address);
+        Destination { address, ..self }
     }
 }
 

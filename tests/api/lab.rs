@@ -14,15 +14,18 @@ pub struct Lab {
     pub network: String,
     pub ca: Ca,
     pub client: Issued,
+    /// k3s' servers share one certificate, by the secret kube-system/k3s-serving.
+    shared: Issued,
     pub apis: BTreeMap<u8, Api>,
 }
 
 impl Lab {
-    /// Nobody answers yet. The VIP has no name, since a test has no DNS.
+    /// Nobody answers yet. There are no names, since a test has no DNS.
     pub fn new() -> Lab {
         let ca = Ca::new();
         let (client, folder, network) = (ca.issue(&[], A_YEAR), tempfile::tempdir().unwrap(), free_network());
-        let lab = Lab { folder, network, ca, client, apis: BTreeMap::new() };
+        let shared = ca.issue(&sans(&network), A_YEAR);
+        let lab = Lab { folder, network, ca, client, shared, apis: BTreeMap::new() };
         lab.edit(|text| text);
         std::fs::write(lab.path("k3s.yaml"), lab.ca.k3s_yaml(&lab.client)).unwrap();
         lab
@@ -32,9 +35,9 @@ impl Lab {
     pub fn edit(&self, edit: impl Fn(String) -> String) {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("inventory.yaml");
         let text = std::fs::read_to_string(shipped).unwrap();
-        let text = text
-            .replace("  control_planes_name: k3s.lab.internal\n", "")
-            .replace("192.168.26.", &self.network);
+        let lines = text.lines().filter(|line| !line.starts_with("  domain:") && !line.contains("_name:"));
+        let text: String = lines.map(|line| format!("{line}\n")).collect();
+        let text = text.replace("192.168.26.", &self.network);
         std::fs::write(self.path("inventory.yaml"), edit(text)).unwrap();
     }
 
@@ -59,21 +62,13 @@ impl Lab {
         format!("https://{}:6443", self.address(host))
     }
 
-    /// What the inventory demands, and what k3s adds.
     pub fn sans(&self) -> Vec<String> {
-        let own = ["kubernetes", "kubernetes.default.svc.cluster.local", "localhost", "10.43.0.1"];
-        let mut sans: Vec<String> = own.map(str::to_owned).into();
-        for (index, host) in LENOVOS.into_iter().enumerate() {
-            let name = format!("lenovo{}", index + 1);
-            sans.extend([format!("{name}.lab.internal"), name, self.address(host)]);
-        }
-        sans.push(self.address(VIP));
-        sans
+        sans(&self.network)
     }
 
     pub fn start(&mut self, host: u8, does: Does) {
-        let sans = self.sans();
-        self.start_with(host, &sans, A_YEAR, does);
+        self.apis.remove(&host);
+        self.apis.insert(host, Api::start(self.address(host), &self.ca, &self.shared, does));
     }
 
     /// With a certificate of its own.
@@ -86,4 +81,15 @@ impl Lab {
     pub fn stop(&mut self, host: u8) {
         self.apis.remove(&host);
     }
+}
+
+/// What the inventory demands, and what k3s adds.
+fn sans(network: &str) -> Vec<String> {
+    let own = ["kubernetes", "kubernetes.default.svc.cluster.local", "localhost", "10.43.0.1"];
+    let mut sans: Vec<String> = own.map(str::to_owned).into();
+    for (index, host) in LENOVOS.into_iter().enumerate() {
+        sans.extend([format!("lenovo{}", index + 1), format!("{network}{host}")]);
+    }
+    sans.push(format!("{network}{VIP}"));
+    sans
 }

@@ -4,6 +4,7 @@
 
 #[path = "../api/mod.rs"]
 mod api;
+mod day2;
 mod ignition;
 mod keepalived;
 mod scripts;

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::api::lab::{LENOVOS, Lab, VIP};
+use crate::api::{A_YEAR, BlackHole, Does};
+
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pxe-serve");
 
@@ -17,6 +20,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_pxe-serve");
 const SHOWN_ADDRESS: &str = "127.0.0.1:8080";
 /// For one command, and for the server to answer.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// The network of the shipped inventory. In a session that speaks of `k3s.yaml` a cluster lives on a part of the loopback
+/// instead: lenovo1 is off, the VIP is a black hole, the other two are well.
+const SHOWN_NETWORK: &str = "192.168.26.";
 
 struct Document {
     /// From the top folder.
@@ -110,10 +117,12 @@ struct Session {
     folder: tempfile::TempDir,
     address: String,
     server: Option<Child>,
+    /// With the black hole.
+    lab: Option<(Lab, BlackHole)>,
 }
 
 impl Session {
-    fn new() -> Self {
+    fn new(lab: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let secrets = folder.path().join("secrets");
         fs::create_dir(&secrets).unwrap();
@@ -129,7 +138,30 @@ impl Session {
             }
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Session { folder, address: format!("127.0.0.1:{port}"), server: None }
+        let lab = lab.then(|| {
+            let mut lab = Lab::new();
+            let names = ["k3s", "lenovo1", "lenovo2", "lenovo3"].map(|name| format!("{name}.lab.internal"));
+            for host in [LENOVOS[1], LENOVOS[2]] {
+                lab.start_with(host, &[lab.sans(), names.to_vec()].concat(), A_YEAR, Does::Answers);
+            }
+            for name in ["inventory.yaml", "k3s.yaml"] {
+                let text = fs::read_to_string(folder.path().join(name));
+                let text = text.or_else(|_| fs::read_to_string(lab.path(name))).unwrap();
+                fs::write(folder.path().join(name), text.replace(SHOWN_NETWORK, &lab.network)).unwrap();
+            }
+            let hole = BlackHole::start(lab.address(VIP));
+            (lab, hole)
+        });
+        Session { folder, address: format!("127.0.0.1:{port}"), server: None, lab }
+    }
+
+    /// As in the document, with the addresses and columns of what it shows.
+    fn shown(&self, text: &str) -> String {
+        let text = text.replace(&self.address, SHOWN_ADDRESS);
+        match &self.lab {
+            Some((lab, _)) => text.replace(&lab.network, SHOWN_NETWORK),
+            None => text,
+        }
     }
 
     fn command(&self, line: &str) -> Command {
@@ -138,6 +170,7 @@ impl Session {
         let mut bash = Command::new("timeout");
         bash.args([&LIMIT.as_secs().to_string(), "bash", "-euo", "pipefail", "-c", line]);
         bash.current_dir(self.folder.path()).env("PATH", path).env_remove("NO_COLOR").stdin(Stdio::null());
+        bash.env("HOME", self.folder.path()).env_remove("KUBECONFIG");
         bash
     }
 
@@ -149,12 +182,16 @@ impl Session {
             // It runs this test.
             return Ok(());
         }
+        if command.starts_with("kubectl") && !has("kubectl") {
+            eprintln!("SKIPPED: {command}: there is no kubectl here");
+            return Ok(());
+        }
         if let Some(arguments) = command.strip_prefix("pxe-serve serve") {
             return self.serve(arguments, step);
         }
         // Both streams in the order in which they were written, as on a terminal.
         let output = self.command(&format!("exec 2>&1; {command}")).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).replace(&self.address, SHOWN_ADDRESS);
+        let text = self.shown(&String::from_utf8_lossy(&output.stdout));
         let shows_an_error = step.expected.iter().any(|line| line.starts_with("error"));
         if output.status.success() == shows_an_error {
             return Err(format!("{}\n{text}", output.status));
@@ -172,7 +209,7 @@ impl Session {
         self.server = Some(server.stdout(fs::File::create(&said).unwrap()).spawn().unwrap());
         let begin = Instant::now();
         loop {
-            let text = fs::read_to_string(&said).unwrap().replace(&self.address, SHOWN_ADDRESS);
+            let text = self.shown(&fs::read_to_string(&said).unwrap());
             match compare(step, &text) {
                 Ok(()) if std::net::TcpStream::connect(&self.address).is_ok() => return Ok(()),
                 Err(why) if begin.elapsed() > LIMIT => return Err(why),
@@ -194,6 +231,13 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn has(program: &str) -> bool {
+    std::env::var("PATH")
+        .unwrap_or_default()
+        .split(':')
+        .any(|folder| Path::new(folder).join(program).exists())
 }
 
 /// A step that shows no output is satisfied with any.
@@ -255,8 +299,11 @@ fn the_sessions_in_the_documents_print_what_they_show() {
     let mut wrong = Vec::new();
     let mut ran = 0;
     for document in documents().iter().filter(|document| document.path != "docs/butane.md") {
-        let mut session = Session::new();
-        for block in blocks(&document.text).iter().filter(|block| block.info == "console") {
+        let is_console = |block: &&Block<'_>| block.info == "console";
+        let blocks_of = blocks(&document.text);
+        let mut session =
+            Session::new(blocks_of.iter().filter(is_console).any(|block| block.text.contains("k3s.yaml")));
+        for block in blocks_of.iter().filter(is_console) {
             for step in steps(block) {
                 ran += 1;
                 if let Err(why) = session.run(&step) {
@@ -401,10 +448,16 @@ fn every_template_that_ships_is_found_in_the_documents_or_in_the_list_of_artifac
 #[test]
 fn every_option_is_documented() {
     let text: String = documents().into_iter().map(|document| document.text).collect();
-    for verb in pxe_serve::cli::command().get_subcommands() {
-        assert!(text.contains(&format!("pxe-serve {}", verb.get_name())), "{}", verb.get_name());
+    let assert_documented = |name: &str, verb: &clap::Command| {
+        assert!(text.contains(&format!("pxe-serve {name}")), "{name}");
         for long in verb.get_arguments().filter_map(|argument| argument.get_long()) {
-            assert!(text.contains(&format!("`--{long}")), "{} --{long}", verb.get_name());
+            assert!(text.contains(&format!("`--{long}")), "{name} --{long}");
+        }
+    };
+    for verb in pxe_serve::cli::command().get_subcommands() {
+        assert_documented(verb.get_name(), verb);
+        for part in verb.get_subcommands() {
+            assert_documented(&format!("{} {}", verb.get_name(), part.get_name()), part);
         }
     }
 }

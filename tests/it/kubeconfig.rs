@@ -85,6 +85,22 @@ fn a_renewed_client_certificate_takes_the_place_of_the_old_one() {
 }
 
 #[test]
+fn a_bundle_with_the_old_ca_and_the_new_one_is_still_the_same_cluster() {
+    let (old, new) = (Ca::new(), Ca::new());
+    let client = new.issue(&[], A_YEAR);
+    let both = new.k3s_yaml(&client).replace(&base64(&new.pem()), &base64(&(old.pem() + &new.pem())));
+    let both = Access::read("k3s.yaml", both.as_bytes()).unwrap();
+    let before = access(&old).merged_into("config", THEIRS, NAME, SERVER).unwrap();
+    let during = both.merged_into("config", &before, NAME, SERVER).unwrap();
+    access(&new).merged_into("config", &during, NAME, SERVER).unwrap();
+    assert!(access(&new).merged_into("config", &before, NAME, SERVER).is_err());
+}
+
+fn base64(text: &str) -> String {
+    base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text)
+}
+
+#[test]
 fn empty_and_half_empty_files_become_kubeconfigs() {
     let access = access(&Ca::new());
     let fresh = yaml(&access.kubeconfig(NAME, SERVER));

@@ -10,6 +10,7 @@ mod canary;
 mod cli;
 mod day2;
 mod docs;
+mod doctor;
 mod inventory;
 mod k3s_merge;
 mod kubeconfig;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use clap::builder::NonEmptyStringValueParser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -57,7 +58,7 @@ pub struct KubeconfigArgs {
     merge: bool,
 
     /// What cluster, user and context are called; if left out, network.control_planes_name or the VIP
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     context: Option<String>,
 
     /// Go on, and write again when another server has to be used, until SIGTERM
@@ -212,7 +213,7 @@ async fn source(args: &KubeconfigArgs, inventory: &Inventory) -> anyhow::Result<
             })?;
             Ok((shown, bytes))
         }
-        (None, Some(Some(destination))) => by_ssh(destination.clone()).await,
+        (None, Some(Some(destination))) => by_ssh(destination.clone().in_inventory(inventory)).await,
         (None, _) => {
             let mut failed = Vec::new();
             for host in inventory.control_planes() {

@@ -49,7 +49,7 @@ fn failure(tried: &Tried) -> Option<&Failure> {
 
 fn outcome(tried: &Tried) -> &'static str {
     match tried.outcome {
-        None => "not waited for",
+        None => "not_waited_for",
         Some(Ok(())) => "good",
         Some(Err(_)) => "failed",
     }
@@ -87,7 +87,7 @@ pub fn to_text(said: &Said<'_>) -> String {
         let (server, via) = (tried.candidate.server(), via(tried));
         let result = match (failure(tried), &tried.outcome) {
             (Some(failure), _) => failure.to_string(),
-            (None, None) => outcome(tried).to_owned(),
+            (None, None) => "not waited for".to_owned(),
             (None, Some(_)) => format!("good, {} ms", tried.took.as_millis()),
         };
         let _ = writeln!(text, "{mark} {server:<width$}  {via:<12} {result}");

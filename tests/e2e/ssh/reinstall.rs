@@ -196,7 +196,8 @@ fn the_real_kubectl_lists_the_nodes_for_the_plan() {
     }
     let Some(world) = world() else { return };
     fs::remove_file(world.path("user/kubectl")).unwrap();
-    let kubeconfig = world.ca.k3s_yaml(&world.ca.issue(&[], A_YEAR)).replace("127.0.0.1", &world.address(0));
+    let kubeconfig =
+        world.ca().k3s_yaml(&world.ca().issue(&[], A_YEAR)).replace("127.0.0.1", &world.address(0));
     fs::write(world.path("kubeconfig"), kubeconfig).unwrap();
     let mut program = world.pxe_serve(&["prepare-reinstall", "lenovo1", "--kubeconfig", "kubeconfig"]);
     let output =

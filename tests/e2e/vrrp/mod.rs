@@ -9,7 +9,7 @@ mod cluster;
 mod failures;
 mod health;
 mod measure;
-mod namespace;
+pub mod namespace;
 mod node;
 mod ownership;
 mod shape;
