@@ -141,11 +141,13 @@ mod tests {
 
     #[test]
     fn every_option_of_every_verb_explains_itself() {
-        for verb in super::command().get_subcommands() {
+        fn explained(verb: &clap::Command) {
             assert!(verb.get_about().is_some(), "{}", verb.get_name());
             for argument in verb.get_arguments() {
                 assert!(argument.get_help().is_some(), "{} {}", verb.get_name(), argument.get_id());
             }
+            verb.get_subcommands().for_each(explained);
         }
+        super::command().get_subcommands().for_each(explained);
     }
 }

@@ -19,6 +19,7 @@ mod lint;
 mod load;
 mod package;
 mod probe;
+mod reinstall;
 mod render;
 mod serving;
 mod site;
