@@ -5,8 +5,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "loading is what touches files and environment")]
 
+mod digests;
+mod static_files;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rust_embed::RustEmbed;
 
@@ -17,6 +21,9 @@ use crate::ids::Invalid;
 use crate::inventory::{self, AuthPass, HmacKey, Inventory, K3sToken, SecretReference, Secrets};
 use crate::render::{self, Site, TemplateSource, Templates};
 use crate::report::{Finding, Report};
+
+pub use digests::Digests;
+pub use static_files::Hashing;
 
 /// A file of templates larger than this is none.
 const MAX_TEMPLATE_BYTES: u64 = 1024 * 1024;
@@ -35,30 +42,46 @@ pub struct Sources {
     pub static_dir: Option<PathBuf>,
 }
 
+/// How far the reading of static files is, in bytes of all that are to be read.
+#[derive(Debug)]
+pub struct Progress<'p> {
+    pub path: &'p ArtifactPath,
+    pub done: u64,
+    pub total: u64,
+}
+
 /// Reads, checks and renders; the generation is there when the report has no error.
 pub fn load(sources: &Sources) -> Loaded {
+    load_with(sources, &Arc::default(), Hashing::Now(&mut |_| {}))
+}
+
+/// The same, with what earlier loads know of the static files.
+pub fn load_with(sources: &Sources, digests: &Arc<Digests>, hashing: Hashing<'_>) -> Loaded {
     let mut loader = Loader { report: Report::new(), inputs: BTreeSet::new() };
     let inventory = loader.inventory(&sources.inventory);
     let templates = loader.templates(sources.templates.as_deref());
-    let static_files = sources.static_dir.as_deref().map(|folder| loader.static_files(folder));
+    let mut found = sources.static_dir.as_deref().map(|folder| loader.static_files(folder));
     let folder = sources.inventory.parent().unwrap_or(Path::new(""));
     let secrets = inventory.as_ref().and_then(|inventory| loader.secrets(inventory, folder));
+    let offline = inventory.as_ref().and_then(|inventory| inventory.k3s.offline.as_ref());
+    let needed: Vec<_> = offline.iter().flat_map(|offline| offline.paths()).collect();
+    let unfinished = found.as_mut().and_then(|found| loader.digests(found, &needed, digests, hashing));
     let Loader { mut report, inputs } = loader;
     let generation = match (inventory, secrets) {
         (Some(inventory), Some(secrets)) if !report.has_errors() => {
-            let names = static_files.as_ref().map(|files| files.keys().cloned().collect());
-            let site = Site { inventory, secrets, templates, static_files: names };
+            let site = Site { inventory, secrets, templates, static_files: found.map(|found| found.files) };
             let rendered = render::render(&site);
             report.extend(rendered.report);
+            let static_dir = sources.static_dir.clone();
             rendered.catalogue.map(|catalogue| Generation {
                 inventory: site.inventory,
                 catalogue,
-                static_files: static_files.unwrap_or_default(),
+                static_dir,
             })
         }
         _ => None,
     };
-    Loaded { generation, report, inputs }
+    Loaded { generation, report, inputs, unfinished }
 }
 
 /// The inventory alone, for verbs that need neither templates nor secrets; it is there when the report has no error.
@@ -181,31 +204,6 @@ impl Loader {
                 files.insert(name.to_string_lossy().into_owned(), path);
             }
         }
-    }
-
-    /// `DIR/fcos/kernel` is served as `pxe/fcos/kernel`. Names that cannot be a URL path are left out, with a note.
-    fn static_files(&mut self, folder: &Path) -> BTreeMap<ArtifactPath, PathBuf> {
-        let mut found = BTreeMap::new();
-        self.walk(folder, folder, &mut found);
-        let mut files = BTreeMap::new();
-        for (name, file) in found {
-            if std::fs::symlink_metadata(&file).is_ok_and(|metadata| metadata.is_symlink()) {
-                let finding = Finding::note(file.display().to_string(), "is a symlink and is not served");
-                self.report
-                    .push(finding.help("put the file itself there: a link could lead out of the folder"));
-                continue;
-            }
-            match format!("pxe/{name}").parse::<ArtifactPath>() {
-                Ok(path) => {
-                    files.insert(path, file);
-                }
-                Err(error) => self.report.push(
-                    Finding::note(file.display().to_string(), error.to_string())
-                        .help("rename it to have it served"),
-                ),
-            }
-        }
-        files
     }
 
     /// The values behind the references. What is wrong with one is said at its reference, without the value.

@@ -1,1 +1,23 @@
 //! What a machine that boots is told: who it is, and whether it installs, runs live or starts from its disk. Pure.
+//!
+//! [`Machine`] → [`identify`] → [`decide`], over what is known of the hosts' [`History`]. Time is an argument.
+
+mod console;
+mod decision;
+mod history;
+mod identify;
+mod machine;
+mod moment;
+mod roster;
+mod strangers;
+#[cfg(test)]
+mod tests;
+
+pub use console::console;
+pub use decision::{Choice, Decision, decide, presumed_installed};
+pub use history::{Arming, Dated, Event, History, HostHistory, Installed, is_config_of};
+pub use identify::{Conflict, Identity, identify};
+pub use machine::{Fact, Machine};
+pub use moment::Moment;
+pub use roster::{HostEntry, Roster, roster};
+pub use strangers::{Stranger, Strangers};

@@ -27,6 +27,9 @@ pub enum Error {
     )]
     NotOurTar(PathBuf),
 
+    #[error("{} is no image, so it stays as it is; remove it, or choose another name", .0.display())]
+    NotAnImage(PathBuf),
+
     #[error(
         "the file system of {} cannot exchange two folders in one step ({cause}); remove the folder first, name one that does not exist yet, or write a --tar", dir.display()
     )]

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "writing files is what this module is for")]
 
 mod error;
+mod image;
 mod ours;
 mod place;
 mod tar;
@@ -14,6 +15,7 @@ mod tree;
 use crate::catalogue::{Artifact, Catalogue, Sha256};
 
 pub use error::Error;
+pub use image::write_image;
 pub use tar::write_tar;
 pub use tree::write_tree;
 

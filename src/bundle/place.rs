@@ -66,6 +66,21 @@ impl Place {
         removed.map_err(Error::io("remove", &self.new))
     }
 
+    /// Puts a file there: written beside it, flushed, renamed.
+    pub fn put(&self, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), Error> {
+        self.clear()?;
+        let put = write(&self.new).map_err(Error::io("write", &self.new)).and_then(|()| {
+            sync(&self.new)?;
+            fs::rename(&self.new, &self.target).map_err(Error::io("replace", &self.target))
+        });
+        if put.is_err() {
+            // The reason why it failed matters more than whether the half-written file could be removed.
+            let _ = self.clear();
+        }
+        put?;
+        self.sync_parent()
+    }
+
     /// Makes renames in the parent outlast a power cut.
     pub fn sync_parent(&self) -> Result<(), Error> {
         sync(&self.parent)

@@ -1,7 +1,7 @@
 //! The same tree as one tar: equal catalogues give equal bytes, on every machine and at any time.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -10,7 +10,7 @@ use tar::{Archive, Builder, EntryType, Header};
 
 use crate::catalogue::{Artifact, Catalogue, MANIFEST_PATH, is_our_manifest};
 
-use super::place::{Place, sync};
+use super::place::Place;
 use super::{Error, FOLDER_MODE, PUBLIC_MODE, SECRET_MODE, Written, mode_of};
 
 /// 2001-09-09 01:46:40 UTC: any time in the past does, but Go and others take the very first second for "unknown".
@@ -20,17 +20,7 @@ const FIRST_SECOND: u64 = 1_000_000_000;
 pub fn write_tar(catalogue: &Catalogue, path: &Path) -> Result<Written, Error> {
     let place = Place::take(path)?;
     refuse_anybody_elses(&place.target)?;
-    place.clear()?;
-    let put = write_file(catalogue, &place.new).map_err(Error::io("write", &place.new)).and_then(|()| {
-        sync(&place.new)?;
-        fs::rename(&place.new, &place.target).map_err(Error::io("replace", &place.target))
-    });
-    if put.is_err() {
-        // The reason why it failed matters more than whether the half-written file could be removed.
-        let _ = place.clear();
-    }
-    put?;
-    place.sync_parent()?;
+    place.put(|new| write_file(catalogue, new))?;
     Ok(Written::all_of(catalogue))
 }
 

@@ -46,6 +46,7 @@ impl MediaType {
             Some("ign") => "application/vnd.coreos.ignition+json",
             Some("json") => "application/json",
             Some("yaml" | "yml") => "application/yaml",
+            Some("img") => "application/octet-stream",
             Some("html") => "text/html; charset=utf-8",
             _ => "text/plain; charset=utf-8",
         })

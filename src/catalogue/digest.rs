@@ -1,6 +1,7 @@
 //! Digests: SHA-256 names a generation (ETag, `?sha256=`, SHA256SUMS), SHA-512 is what Ignition verifies.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 use sha2::Digest as _;
@@ -29,6 +30,23 @@ impl Digest {
 impl Sha256 {
     pub fn of(bytes: &[u8]) -> Self {
         Sha256(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// Of all that `reader` gives, telling how many bytes came at a time.
+    pub fn of_reader(reader: &mut impl io::Read, progress: &mut dyn FnMut(u64)) -> io::Result<Self> {
+        /// Enough that the system call costs nothing beside the hash.
+        const CHUNK: usize = 256 * 1024;
+        let mut chunk = vec![0; CHUNK];
+        let mut hash = sha2::Sha256::new();
+        loop {
+            match reader.read(&mut chunk)? {
+                0 => return Ok(Sha256(hash.finalize().into())),
+                length => {
+                    hash.update(&chunk[..length]);
+                    progress(length as u64);
+                }
+            }
+        }
     }
 
     pub fn as_bytes(&self) -> &[u8] {
@@ -73,6 +91,19 @@ impl fmt::Display for Sha256 {
 impl fmt::Display for Sha512 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_hex(&self.0, f)
+    }
+}
+
+impl serde::Serialize for Sha256 {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Sha256 {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+        text.parse().map_err(|()| serde::de::Error::custom("a SHA-256 has 64 hex digits"))
     }
 }
 

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::ids::HostName;
 
-use super::{Artifact, ArtifactPath, Audience, Catalogue, MediaType, Sensitivity};
+use super::{Artifact, ArtifactPath, Audience, Catalogue, MediaType, Sensitivity, StaticFile};
 
-/// Lists every artifact but itself and the sums.
+/// Lists every artifact but itself and the sums, and the files of `--static`.
 pub const MANIFEST_PATH: &str = "pxe/manifest.json";
 /// Lists every artifact but itself.
 pub const SHA256SUMS_PATH: &str = "pxe/SHA256SUMS";
@@ -25,6 +25,7 @@ const MAKER: &str = "pxe-serve ";
 struct Manifest<'a> {
     generator: String,
     artifacts: Vec<Entry<'a>>,
+    static_files: Vec<StaticEntry<'a>>,
 }
 
 #[derive(Serialize)]
@@ -35,6 +36,21 @@ struct Entry<'a> {
     sha256: String,
     sha512: String,
     sensitivity: Sensitivity,
+}
+
+/// A file of `--static`. A bundle does not contain it, so the sums leave it out: `sha256sum -c` is to pass.
+#[derive(Serialize)]
+pub struct StaticEntry<'a> {
+    path: &'a ArtifactPath,
+    size: u64,
+    /// Null as long as nobody has read all of it.
+    sha256: Option<String>,
+}
+
+impl<'a> StaticEntry<'a> {
+    pub fn of(path: &'a ArtifactPath, file: &StaticFile) -> Self {
+        StaticEntry { path, size: file.stamp.size, sha256: file.sha256.map(|digest| digest.to_string()) }
+    }
 }
 
 /// The manifest of everything in the catalogue but the two files made here.
@@ -51,7 +67,10 @@ pub fn manifest(catalogue: &Catalogue) -> Vec<u8> {
             sensitivity: artifact.sensitivity,
         })
         .collect();
-    let manifest = Manifest { generator: format!("{MAKER}{}", env!("CARGO_PKG_VERSION")), artifacts };
+    let generator = format!("{MAKER}{}", env!("CARGO_PKG_VERSION"));
+    let static_files =
+        catalogue.static_files.iter().map(|(path, file)| StaticEntry::of(path, file)).collect();
+    let manifest = Manifest { generator, artifacts, static_files };
     let mut text = serde_json::to_vec_pretty(&manifest).expect("text, numbers and lists are always JSON");
     text.push(b'\n');
     text
@@ -109,7 +128,7 @@ impl Catalogue {
             })
             .map(|(path, artifact)| (path.clone(), artifact.clone()))
             .collect();
-        Catalogue { artifacts }.seal()
+        Catalogue { artifacts, static_files: self.static_files.clone() }.seal()
     }
 }
 

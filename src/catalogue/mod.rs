@@ -6,19 +6,25 @@ mod artifact;
 mod digest;
 mod manifest;
 mod path;
+mod static_file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 pub use artifact::{Alternative, Artifact, Audience, MediaType, Sensitivity};
 pub use digest::{Digest, Sha256};
-pub use manifest::{MANIFEST_PATH, SHA256SUMS_PATH, is_our_manifest, manifest, parse_sum_line, sha256sums};
+pub use manifest::{
+    MANIFEST_PATH, SHA256SUMS_PATH, StaticEntry, is_our_manifest, manifest, parse_sum_line, sha256sums,
+};
 pub use path::{ArtifactPath, BadPath};
+pub use static_file::{Stamp, StaticFile, nanoseconds};
 
 /// Path → artifact. Two catalogues with equal digests are equal byte for byte.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Catalogue {
     artifacts: BTreeMap<ArtifactPath, Artifact>,
+    /// What the server has besides; named in the manifest, never part of a bundle.
+    pub static_files: BTreeMap<ArtifactPath, StaticFile>,
 }
 
 impl Catalogue {
@@ -47,6 +53,12 @@ impl Catalogue {
     /// Looks a path up as it stands in a URL without its leading slash; what is no path is not found.
     pub fn get(&self, path: &str) -> Option<&Artifact> {
         self.artifacts.get(path)
+    }
+
+    /// Each content under the first of its paths: for who reads all of it, further names say nothing new.
+    pub fn once_each(&self) -> impl Iterator<Item = (&ArtifactPath, &Artifact)> {
+        let mut seen = BTreeSet::new();
+        self.iter().filter(move |(_, artifact)| seen.insert(artifact.digest().sha256))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&ArtifactPath, &Artifact)> {

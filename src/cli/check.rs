@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::generation::Loaded;
-use crate::load::load;
 use crate::report::{Finding, Severity};
 
 use super::SourceArgs;
@@ -47,7 +46,7 @@ struct Document<'a> {
 }
 
 pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
-    let Loaded { generation, report, .. } = load(&args.sources.sources());
+    let Loaded { generation, report, .. } = args.sources.load();
     let count = |severity| report.findings().iter().filter(|finding| finding.severity == severity).count();
     let catalogue = generation.as_ref().map(|generation| &generation.catalogue);
     let document = Document {

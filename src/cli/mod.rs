@@ -4,14 +4,19 @@
 //! Findings go to stderr, except `check`'s, which are what it was asked for.
 #![expect(clippy::disallowed_methods, reason = "the command line is where the world is touched")]
 
+mod arm;
+mod ask;
 mod butane;
 mod check;
 mod completions;
 mod doctor;
 mod failover;
+mod hosts;
+mod image;
 mod kubeconfig;
 mod man;
 mod prepare_reinstall;
+mod progress;
 mod render;
 mod serve;
 mod show;
@@ -49,6 +54,8 @@ enum Verb {
     Serve(serve::ServeArgs),
     Render(render::RenderArgs),
     Check(check::CheckArgs),
+    Hosts(hosts::HostsArgs),
+    Arm(arm::ArmArgs),
     Failover(failover::FailoverArgs),
     Butane(butane::ButaneArgs),
     Show(show::ShowArgs),
@@ -57,6 +64,7 @@ enum Verb {
     Token(token::TokenArgs),
     PrepareReinstall(prepare_reinstall::PrepareReinstallArgs),
     Doctor(doctor::DoctorArgs),
+    Image(image::ImageArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -72,6 +80,8 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Serve(args) => serve::run(args),
         Verb::Render(args) => render::run(args),
         Verb::Check(args) => check::run(args),
+        Verb::Hosts(args) => hosts::run(args),
+        Verb::Arm(args) => arm::run(args),
         Verb::Failover(args) => failover::run(args),
         Verb::Butane(args) => Ok(butane::run(&args)),
         Verb::Show(args) => show::run(args),
@@ -80,6 +90,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Token(args) => token::run(args),
         Verb::PrepareReinstall(args) => prepare_reinstall::run(args),
         Verb::Doctor(args) => doctor::run(args),
+        Verb::Image(args) => image::run(args),
         Verb::Completions(args) => completions::run(args),
         Verb::Man(args) => man::run(args),
     };

@@ -54,8 +54,8 @@ pub fn run(args: RenderArgs) -> anyhow::Result<ExitCode> {
         announce(&catalogue, file);
         say(bundle::write_tar(&catalogue, file)?, file);
     }
-    if !generation.static_files.is_empty() {
-        let count = generation.static_files.len();
+    if !generation.catalogue.static_files.is_empty() {
+        let count = generation.catalogue.static_files.len();
         super::tell(&format!(
             "not in it: {count} files of --static; let the web server serve that folder as well\n"
         ));

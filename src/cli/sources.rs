@@ -2,10 +2,13 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::generation::{Generation, Loaded};
 use crate::inventory::Inventory;
-use crate::load::{self, Sources, load};
+use crate::load::{self, Hashing, Sources, load_with};
+
+use super::progress::Shown;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct SourceArgs {
@@ -31,9 +34,18 @@ impl SourceArgs {
         }
     }
 
+    /// Loads, and says how far it is with the static files when that takes a while.
+    pub(super) fn load(&self) -> Loaded {
+        let mut shown = Shown::new();
+        let loaded =
+            load_with(&self.sources(), &Arc::default(), Hashing::Now(&mut |progress| shown.show(progress)));
+        shown.end();
+        loaded
+    }
+
     /// Loads for a verb that can do nothing without a generation; findings go to stderr.
     pub(super) fn generation(&self) -> anyhow::Result<Generation> {
-        let Loaded { generation, report, .. } = load(&self.sources());
+        let Loaded { generation, report, .. } = self.load();
         super::tell(&report.to_text(super::colour(&io::stderr())));
         generation
             .ok_or_else(|| anyhow::anyhow!("{} cannot be rendered, see above", self.inventory.display()))

@@ -9,7 +9,8 @@ pub mod k3s_config;
 mod kubeconfig;
 mod merge;
 pub mod node;
-pub mod reinstall;
+pub mod preparation;
+mod reinstall;
 mod server_state;
 mod shown;
 pub mod tls_san;
@@ -21,6 +22,7 @@ pub use choice::{Candidate, Choice, Host, Outcome, Steady, Via, candidates, choo
 pub use diagnosis::{ApiLook, NameLook, Observed, RouterLook, diagnose};
 pub use failure::{Failure, Stage};
 pub use kubeconfig::{ANEW, Access, SOON_DAYS};
+pub use reinstall::before_reinstall;
 pub use server_state::{LOOK, ServerState};
 pub use shown::{Difference, Holder, Shown, addresses, difference, holder, subject, verdicts};
 pub use token::same_token;

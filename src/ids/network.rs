@@ -94,6 +94,34 @@ text_newtype!(
     }
 );
 
+text_newtype!(
+    /// What OpenWRT calls a network or a firewall zone: at most 15 bytes of what uci takes as a name.
+    UciName,
+    |text| {
+        let good = (1..=15).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if good {
+            Ok(text.to_owned())
+        } else {
+            Err(Invalid::new(
+                format!("{text:?} is not a network or firewall zone of OpenWRT"),
+                "use 1 to 15 letters, digits and `_`, as in /etc/config/network and /etc/config/firewall",
+            ))
+        }
+    }
+);
+
+impl BaseUrl {
+    /// The router's address, when it is written by it and not by a name.
+    pub fn address(&self) -> Option<IpAddr> {
+        let authority = self.0.strip_prefix("http://")?;
+        let host = match authority.strip_prefix('[') {
+            Some(rest) => rest.split(']').next()?,
+            None => authority.split(':').next()?,
+        };
+        host.parse().ok()
+    }
+}
+
 /// Addresses that DHCP hands out by itself, both ends included; of one family, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressRange {

@@ -174,6 +174,18 @@ text_newtype!(
     }
 );
 
+impl MachineUuid {
+    /// With the bytes of its first three fields in the other order.
+    pub fn swapped(&self) -> Self {
+        let fields: Vec<&str> = self.0.splitn(4, '-').collect();
+        let swap = |field: &str| -> String {
+            (0..field.len()).step_by(2).rev().map(|at| &field[at..at + 2]).collect()
+        };
+        let [time_low, time_mid, time_high, rest] = fields[..] else { return self.clone() };
+        MachineUuid(format!("{}-{}-{}-{rest}", swap(time_low), swap(time_mid), swap(time_high)))
+    }
+}
+
 /// An Ethernet address; written `52:54:00:12:34:56`, read in any usual notation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MacAddr(macaddr::MacAddr6);
@@ -225,5 +237,12 @@ impl fmt::Display for MacAddr {
 impl serde::Serialize for MacAddr {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for MacAddr {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }

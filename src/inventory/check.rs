@@ -2,9 +2,11 @@
 //!
 //! All rules run, whatever the others found; the model is built only when there is no error.
 
+mod fcos;
 mod hosts;
 mod keepalived;
 mod network;
+mod offline;
 
 use std::cell::RefCell;
 
@@ -12,7 +14,7 @@ use crate::document::At;
 use crate::ids::{HostName, Priority};
 use crate::report::{Finding, Report};
 
-use super::model::{Fcos, Inventory, K3s, Network, Phase, Router, Vips};
+use super::model::{Inventory, K3s, Network, Phase, Router, Vips};
 use super::raw;
 
 /// Keys of k3s' config.yaml that pxe-serve writes itself, and where to say them instead.
@@ -52,17 +54,27 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
     keepalived::check(&raw, priorities.len(), &checker);
     let extra_config = check_k3s(&raw, &checker);
     let phase = phase(&raw, &priorities, &checker);
+    let fcos = fcos::build(&raw, &settings, &checker);
     let hosts = hosts::build(&raw.hosts, settings, &priorities, bootstrap_host.as_ref(), &checker);
+    let offline = offline::offline(&raw.k3s, &hosts, &checker);
     if report.borrow().has_errors() {
         return None;
     }
-    let raw::Inventory { vips, router, network, ssh_authorized_keys, keepalived, k3s, fcos, .. } = raw;
+    let raw::Inventory { vips, router, network, ssh_authorized_keys, keepalived, k3s, .. } = raw;
     Some(Inventory {
         vips: Vips {
             control_planes: vips.control_planes.into_iter().map(|vip| vip.value).collect(),
             workers: vips.workers.map(|vip| vip.value),
         },
-        router: Router { base_url: router?.value },
+        router: Router {
+            base_url: router.base_url?.value,
+            network: match router.network {
+                Some(network) => network.value,
+                None => "lan".parse().ok()?,
+            },
+            tftp_root: router.tftp_root.map(|root| root.value),
+            forwarding: router.forwarding.into_iter().map(|forwarding| forwarding.value).collect(),
+        },
         network: Network {
             cidrs: network.cidrs.into_iter().map(|cidr| cidr.value).collect(),
             domain: network.domain.map(|domain| domain.value),
@@ -81,25 +93,11 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
             extra_config,
             bootstrap_host: bootstrap_host?,
             phase,
+            offline,
         },
-        fcos: Fcos {
-            kernel: path_or(fcos.kernel, "pxe/fcos/kernel")?,
-            initramfs: path_or(fcos.initramfs, "pxe/fcos/initramfs.img")?,
-            rootfs: path_or(fcos.rootfs, "pxe/fcos/rootfs.img")?,
-            metal_image: fcos.metal_image.map(|path| path.value),
-        },
+        fcos: fcos?,
         hosts,
     })
-}
-
-fn path_or(
-    written: Option<At<crate::catalogue::ArtifactPath>>,
-    usual: &str,
-) -> Option<crate::catalogue::ArtifactPath> {
-    match written {
-        Some(path) => Some(path.value),
-        None => usual.parse().ok(),
-    }
 }
 
 fn bootstrap_host(
@@ -130,6 +128,12 @@ fn phase(raw: &raw::Inventory, priorities: &hosts::Priorities, checker: &Checker
         Some(phase) if is_alone && phase.value == Phase::Reinstall => {
             let help = "write bootstrap, or leave the phase out: a single server starts its cluster anew";
             checker.push(phase.warning("the only server would wait for another one to join").help(help));
+            phase.value
+        }
+        Some(phase) if !is_alone && phase.value == Phase::Bootstrap => {
+            let help = "once the cluster runs, write reinstall; `pxe-serve show HOST` then prints what to delete in the cluster before a reinstall";
+            checker
+                .push(phase.note("the first server starts a new cluster, and the others join it").help(help));
             phase.value
         }
         Some(phase) => phase.value,

@@ -11,7 +11,7 @@ use crate::document::At;
 use crate::ids::{
     AddressRange, BaseUrl, ComponentName, DevicePath, DnsName, HostName, ImageReference, Interface,
     K3sVersion, KernelArgument, LabelKey, LabelValue, MacAddr, MachineUuid, NodePath, PartitionLabel,
-    Priority, Serial, SshPublicKey, VirtualRouterId,
+    Priority, Serial, SshPublicKey, UciName, VirtualRouterId,
 };
 
 /// Everything `inventory.yaml` says, defaults filled in.
@@ -38,6 +38,18 @@ pub struct Vips {
 #[derive(Debug, Clone)]
 pub struct Router {
     pub base_url: BaseUrl,
+    /// OpenWRT's name of the nodes' network.
+    pub network: UciName,
+    /// The folder that dnsmasq serves by TFTP; none: somebody else's matter.
+    pub tftp_root: Option<NodePath>,
+    pub forwarding: Vec<Forwarding>,
+}
+
+/// A firewall zone of OpenWRT that may reach another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Forwarding {
+    pub from: UciName,
+    pub to: UciName,
 }
 
 #[derive(Debug, Clone)]
@@ -116,6 +128,16 @@ pub struct K3s {
     /// The one server that may start a cluster.
     pub bootstrap_host: HostName,
     pub phase: Phase,
+    /// None: nodes download k3s from the internet.
+    pub offline: Option<Offline>,
+}
+
+/// k3s from the router: files of `--static`.
+#[derive(Debug, Clone)]
+pub struct Offline {
+    pub install_script: At<ArtifactPath>,
+    /// One for each architecture that a host has.
+    pub binaries: BTreeMap<Arch, At<ArtifactPath>>,
 }
 
 /// Whether the bootstrap host starts a new cluster or joins the one that is there.
@@ -125,13 +147,30 @@ pub enum Phase {
     Reinstall,
 }
 
-/// Where the Fedora CoreOS live images are; paths below the base URL.
+/// How hosts are installed, and from which images.
 #[derive(Debug, Clone)]
 pub struct Fcos {
+    pub install: InstallForm,
+    /// For each architecture that a host has.
+    pub(super) images: BTreeMap<Arch, Images>,
+}
+
+/// How the installer learns what to install.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstallForm {
+    /// By a config in an initrd, which says the hash of the Ignition config.
+    Verified,
+    /// By `coreos.inst.*`, which cannot say a hash.
+    KernelArguments,
+}
+
+/// Where the Fedora CoreOS images of one architecture are; paths below the base URL.
+#[derive(Debug, Clone)]
+pub struct Images {
     pub kernel: ArtifactPath,
     pub initramfs: ArtifactPath,
     pub rootfs: ArtifactPath,
-    /// The metal image for `coreos.inst.image_url`; none: the installer's own stream download.
+    /// What is written to disk; none: the installer's own choice.
     pub metal_image: Option<ArtifactPath>,
 }
 
@@ -197,6 +236,22 @@ pub enum DiskFormat {
     Btrfs,
 }
 
+impl Arch {
+    /// As `uname -m` says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "x86_64",
+            Arch::Aarch64 => "aarch64",
+        }
+    }
+}
+
+impl Offline {
+    pub fn paths(&self) -> impl Iterator<Item = &ArtifactPath> {
+        self.binaries.values().chain([&self.install_script]).map(|path| &path.value)
+    }
+}
+
 impl Inventory {
     pub fn control_planes(&self) -> impl Iterator<Item = &Host> {
         self.hosts.iter().filter(|host| host.is_control_plane())
@@ -208,6 +263,21 @@ impl Inventory {
 
     pub fn host_at(&self, address: IpAddr) -> Option<&Host> {
         self.hosts.iter().find(|host| host.addresses.contains(&address))
+    }
+}
+
+impl Fcos {
+    /// Of an architecture that some host has.
+    pub fn images(&self, arch: Arch) -> &Images {
+        &self.images[&arch]
+    }
+
+    /// Every path there is, of all architectures.
+    pub fn paths(&self) -> impl Iterator<Item = &ArtifactPath> {
+        self.images.values().flat_map(|images| {
+            let Images { kernel, initramfs, rootfs, metal_image } = images;
+            [kernel, initramfs, rootfs].into_iter().chain(metal_image)
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::catalogue::Sha256;
 use crate::ids::Invalid;
 
 /// VRRP's password, at most eight characters.
@@ -30,6 +31,18 @@ impl Secrets {
         let auth_pass = self.auth_pass.iter().map(|secret| ("keepalived_auth_pass", secret.0.as_str()));
         let auth_hmac = self.auth_hmac.iter().map(|secret| ("keepalived_auth_hmac", secret.0.as_str()));
         auth_pass.chain(auth_hmac).chain([("k3s_token", self.k3s_token.0.as_str())])
+    }
+
+    /// What k3s would draw at random on a node's first start, and hold against the node ever after: so derived that
+    /// the host has the same one after each install. Whoever has the token can compute it, and every node has the
+    /// token; k3s' own would keep one node from posing as another.
+    pub fn node_password(&self, host: &str) -> String {
+        // The length of what k3s draws: 16 bytes in hex.
+        const HEX_DIGITS: usize = 32;
+        let text = format!("pxe-serve node password 1\n{}\n{host}\n", self.k3s_token.password());
+        let mut hex = Sha256::of(text.as_bytes()).to_string();
+        hex.truncate(HEX_DIGITS);
+        hex
     }
 }
 
@@ -89,6 +102,16 @@ impl K3sToken {
             Ok(K3sToken(text.to_owned()))
         } else {
             Err(Invalid::new("the token has characters that k3s tokens do not have", help))
+        }
+    }
+
+    /// `K10<hash of the CA>::server:<password>` is the same token as the password alone.
+    fn password(&self) -> &str {
+        match self.0.strip_prefix("K10").and_then(|rest| rest.split_once("::")) {
+            Some((_, credentials)) => {
+                credentials.split_once(':').map_or(credentials, |(_, password)| password)
+            }
+            None => &self.0,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::inventory::{Host, Inventory, Phase};
 
+use super::templates::Compiled;
+
 /// One Ignition config: a host in a phase, under the name that the seed gave it.
 pub struct Boot<'i> {
     pub host: &'i Host,
@@ -18,6 +20,16 @@ impl Boot<'_> {
         let host = self.host.name.as_str();
         (self.is_current && self.name != host).then_some(host)
     }
+
+    /// The user's own template for this config, else for this host; `folder` and `kind` as in `butane/NAME.bu.j2`.
+    pub fn template(&self, compiled: &Compiled<'_>, folder: &str, kind: &str) -> Option<String> {
+        own_templates(self, folder, kind).into_iter().find(|name| compiled.has(name))
+    }
+}
+
+/// What its template may be called, the most special first.
+pub fn own_templates(boot: &Boot<'_>, folder: &str, kind: &str) -> [String; 2] {
+    [boot.name.as_str(), boot.host.name.as_str()].map(|name| format!("{folder}/{name}.{kind}.j2"))
 }
 
 pub fn boots(inventory: &Inventory) -> Vec<Boot<'_>> {

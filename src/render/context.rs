@@ -4,7 +4,8 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde::Serialize;
 
-use crate::inventory::{Arch, DiskFormat, Host, InstallAs, Inventory, Phase, Role, Transport};
+use crate::catalogue::ArtifactPath;
+use crate::inventory::{Arch, DiskFormat, Host, InstallAs, InstallForm, Inventory, Phase, Role, Transport};
 
 use super::Site;
 use super::k3s;
@@ -13,6 +14,8 @@ use super::keepalived;
 /// The context of the whole site, made once; those of hosts and boots are laid over it.
 pub struct Contexts<'s> {
     inventory: &'s Inventory,
+    /// Of the k3s that the router has.
+    offline: Value,
     site: Value,
 }
 
@@ -48,12 +51,11 @@ struct DiskContext<'i> {
 }
 
 impl<'s> Contexts<'s> {
-    pub fn new(site: &'s Site) -> Self {
+    pub fn new(site: &'s Site, offline: &Value) -> Self {
         let inventory = &site.inventory;
         let network = &inventory.network;
         let keepalived = &inventory.keepalived;
         let vip = inventory.vips.primary();
-        let asset = |path: &crate::catalogue::ArtifactPath| format!("{}/{path}", inventory.router.base_url);
         let hosts: Vec<Value> = inventory.hosts.iter().map(|host| host_context(inventory, host)).collect();
         let values = context! {
             base_url => inventory.router.base_url.as_str(),
@@ -79,16 +81,13 @@ impl<'s> Contexts<'s> {
             k3s => context! {
                 version => inventory.k3s.version.to_string(),
                 authentication_config => inventory.k3s.version.has_authentication_config(),
+                offline,
+                phase => phase(inventory.k3s.phase),
             },
-            fcos => context! {
-                kernel => asset(&inventory.fcos.kernel),
-                initramfs => asset(&inventory.fcos.initramfs),
-                rootfs => asset(&inventory.fcos.rootfs),
-                metal_image => inventory.fcos.metal_image.as_ref().map(asset),
-            },
+            fcos => fcos(inventory, Arch::X86_64),
             hosts => hosts,
         };
-        Contexts { inventory, site: values }
+        Contexts { inventory, offline: offline.clone(), site: values }
     }
 
     pub fn site(&self) -> &Value {
@@ -96,7 +95,11 @@ impl<'s> Contexts<'s> {
     }
 
     pub fn host(&self, host: &Host) -> Value {
-        context! { host => host_context(self.inventory, host), ..self.site.clone() }
+        context! {
+            host => host_context(self.inventory, host),
+            fcos => fcos(self.inventory, host.arch),
+            ..self.site.clone()
+        }
     }
 
     /// What one Ignition config's files know besides: its name, its phase and the k3s configuration.
@@ -104,15 +107,37 @@ impl<'s> Contexts<'s> {
         let version = &self.inventory.k3s.version;
         context! {
             name => boot.name.as_str(),
-            phase => match boot.phase { Phase::Bootstrap => "bootstrap", Phase::Reinstall => "reinstall" },
+            phase => phase(boot.phase),
             k3s => context! {
                 version => version.to_string(),
                 authentication_config => version.has_authentication_config(),
+                offline => self.offline.clone(),
+                phase => phase(self.inventory.k3s.phase),
                 mode => k3s::mode(boot.host),
             },
             k3s_config => Value::from(Serde(k3s::config(self.inventory, boot))),
             ..self.host(boot.host)
         }
+    }
+}
+
+/// The images of this architecture as whole URLs.
+fn fcos(inventory: &Inventory, arch: Arch) -> Value {
+    let asset = |path: &ArtifactPath| format!("{}/{path}", inventory.router.base_url);
+    let images = inventory.fcos.images(arch);
+    context! {
+        install => match inventory.fcos.install { InstallForm::Verified => "verified", InstallForm::KernelArguments => "kernel_arguments" },
+        kernel => asset(&images.kernel),
+        initramfs => asset(&images.initramfs),
+        rootfs => asset(&images.rootfs),
+        metal_image => images.metal_image.as_ref().map(asset),
+    }
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Bootstrap => "bootstrap",
+        Phase::Reinstall => "reinstall",
     }
 }
 
@@ -137,10 +162,7 @@ fn host_context(inventory: &Inventory, host: &Host) -> Value {
         },
         vrrp_instances: keepalived::instances(inventory, host),
         install_device: host.install_device.as_str(),
-        arch: match host.arch {
-            Arch::X86_64 => "x86_64",
-            Arch::Aarch64 => "aarch64",
-        },
+        arch: host.arch.name(),
         labels: serde_json::Value::Object(labels.collect()),
         kernel_arguments: host.kernel_arguments.iter().map(|argument| argument.as_str()).collect(),
         disks: host

@@ -1,4 +1,5 @@
-//! Butane from a template, Ignition from the Butane: each file the node fetches is named with its digest.
+//! Butane from a template, Ignition from the Butane, an initrd from the Ignition: of each node, and of the live system
+//! that installs it. Each file the node fetches is named with its digest.
 
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -6,12 +7,14 @@ use serde::Serialize;
 
 use crate::butane;
 use crate::catalogue::{Alternative, Artifact, Audience, Digest};
+use crate::inventory::InstallForm;
 use crate::report::Finding;
 
 use super::Kitchen;
 use super::boots::Boot;
 use super::context::Contexts;
 use super::expand::{Installed, InstalledFile};
+use super::initrd;
 use super::templates::Compiled;
 
 #[derive(Serialize)]
@@ -32,35 +35,67 @@ pub fn render_ignition(
 ) {
     for boot in boots {
         let files = installed.get(&boot.name).map(Vec::as_slice).unwrap_or_default();
-        let template = template_of(boot, compiled);
+        let template =
+            boot.template(compiled, "butane", "bu").unwrap_or_else(|| "butane/node.bu.j2".to_owned());
         let context = context! {
             files => file_contexts(kitchen, files),
             enabled_units => files.iter().filter(|file| file.enable).map(|file| unit_name(&file.path)).collect::<Vec<_>>(),
             butane_version => lowest_butane(boot),
             ..contexts.boot(boot)
         };
-        let path = format!("pxe/butane/{}.bu", boot.name);
-        let secrets = &kitchen.site.secrets;
-        let Some(output) = compiled.render(&template, &path, &context, secrets, &mut kitchen.report) else {
-            continue;
-        };
-        let Some(ignition) = compile(kitchen, &path, &output) else { continue };
-        for name in std::iter::once(boot.name.as_str()).chain(boot.alias()) {
-            let audience = Audience::host(&boot.host.name);
-            let path = format!("pxe/butane/{name}.bu");
-            let butane = output.text.clone().into_bytes();
-            kitchen.add(&path, Artifact::new(&path, butane, output.sensitivity, audience.clone()));
-            let path = format!("pxe/ignition/{name}.ign");
-            let artifact = Artifact::new(&path, ignition.clone(), output.sensitivity, audience);
-            kitchen.add(&path, with_versions(artifact));
+        render_config(kitchen, compiled, boot, &template, "", &context);
+        if kitchen.site.inventory.fcos.install == InstallForm::Verified {
+            render_installer(kitchen, compiled, contexts, boot);
         }
     }
 }
 
-/// The most special template there is: for this config, for this host, for every node.
-fn template_of(boot: &Boot<'_>, compiled: &Compiled<'_>) -> String {
-    let special = [format!("butane/{}.bu.j2", boot.name), format!("butane/{}.bu.j2", boot.host.name)];
-    special.into_iter().find(|name| compiled.has(name)).unwrap_or_else(|| "butane/node.bu.j2".to_owned())
+/// The config of the live system that installs this one: it says which Ignition config, and its hash.
+fn render_installer(
+    kitchen: &mut Kitchen<'_>,
+    compiled: &Compiled<'_>,
+    contexts: &Contexts<'_>,
+    boot: &Boot<'_>,
+) {
+    let path = format!("pxe/ignition/{}.ign", boot.name);
+    // Without its Ignition the config has a finding already.
+    let Some(digest) = kitchen.catalogue.get(&path).map(|artifact| *artifact.digest()) else { return };
+    let context = context! {
+        ignition_url => format!("{}/{path}?sha256={}", kitchen.site.inventory.router.base_url, digest.sha256),
+        ignition_hash => format!("sha512-{}", digest.sha512),
+        ignition_sha256 => digest.sha256.to_string(),
+        ..contexts.boot(boot)
+    };
+    render_config(kitchen, compiled, boot, "butane/install.bu.j2", "install/", &context);
+}
+
+/// Butane, the Ignition that it compiles to, and the initrd that carries this to a live system; each under the names
+/// of the config, in `folder`.
+fn render_config(
+    kitchen: &mut Kitchen<'_>,
+    compiled: &Compiled<'_>,
+    boot: &Boot<'_>,
+    template: &str,
+    folder: &str,
+    context: &Value,
+) {
+    let path = format!("pxe/butane/{folder}{}.bu", boot.name);
+    let secrets = &kitchen.site.secrets;
+    let Some(output) = compiled.render(template, &path, context, secrets, &mut kitchen.report) else {
+        return;
+    };
+    let Some(ignition) = compile(kitchen, &path, &output) else { return };
+    let artifact = |path: &str, bytes: Vec<u8>| {
+        Artifact::new(path, bytes, output.sensitivity, Audience::host(&boot.host.name))
+    };
+    let image = artifact(".img", initrd::image(&ignition));
+    let ignition = with_versions(artifact(".ign", ignition));
+    let butane = artifact(".bu", output.text.into_bytes());
+    for name in std::iter::once(boot.name.as_str()).chain(boot.alias()) {
+        kitchen.add(&format!("pxe/butane/{folder}{name}.bu"), butane.clone());
+        kitchen.add(&format!("pxe/ignition/{folder}{name}.ign"), ignition.clone());
+        kitchen.add(&format!("pxe/initrd/{folder}{name}.img"), image.clone());
+    }
 }
 
 fn file_contexts(kitchen: &Kitchen<'_>, files: &[InstalledFile]) -> Vec<Value> {
@@ -112,13 +147,15 @@ fn compile(kitchen: &mut Kitchen<'_>, path: &str, output: &super::templates::Out
 
 /// Notes which version the config is, and adds the lowest that can say the same.
 fn with_versions(mut artifact: Artifact) -> Artifact {
-    let alternative = butane::lowest(artifact.bytes()).map(|(version, bytes)| Alternative {
-        ignition_version: (version.major.into(), version.minor.into()),
-        digest: Digest::of(&bytes),
-        bytes: bytes.into(),
-    });
     artifact.ignition_version = version_of(artifact.bytes());
-    artifact.alternative = alternative;
+    // Below 3.0 nothing is known here.
+    if artifact.ignition_version != Some((3, 0)) {
+        artifact.alternative = butane::lowest(artifact.bytes()).map(|(version, bytes)| Alternative {
+            ignition_version: (version.major.into(), version.minor.into()),
+            digest: Digest::of(&bytes),
+            bytes: bytes.into(),
+        });
+    }
     artifact
 }
 

@@ -1,5 +1,7 @@
 //! k3s' configuration of one node: `tls-san` complete on every server, everything that servers must agree on from one place.
 
+use std::net::IpAddr;
+
 use serde_json::{Map, Value, json};
 
 use crate::inventory::{Host, Inventory, Phase};
@@ -17,7 +19,10 @@ pub fn config(inventory: &Inventory, boot: &Boot<'_>) -> Map<String, Value> {
     let mut config = Map::new();
     // The node's name is the host's, whether DHCP calls it lenovo1 or lenovo1.lab.internal.
     config.insert("node-name".into(), boot.host.name.as_str().into());
-    config.insert("node-ip".into(), boot.host.address().to_string().into());
+    // Both addresses of a host that has two: k3s takes that in clusters of either kind, and refuses one address where
+    // the cluster's networks are of both families (validation of cluster-cidr and node-ip in its network policies).
+    let addresses: Vec<String> = boot.host.addresses.iter().map(|address| address.to_string()).collect();
+    config.insert("node-ip".into(), addresses.join(",").into());
     if !boot.host.labels.is_empty() {
         let labels = boot.host.labels.iter().map(|(key, value)| format!("{key}={value}"));
         config.insert("node-label".into(), labels.collect::<Vec<_>>().into());
@@ -25,7 +30,7 @@ pub fn config(inventory: &Inventory, boot: &Boot<'_>) -> Map<String, Value> {
     config.insert("token-file".into(), "/etc/rancher/k3s/cluster-token".into());
     match boot.phase {
         Phase::Bootstrap => config.insert("cluster-init".into(), true.into()),
-        Phase::Reinstall => config.insert("server".into(), server_url(inventory).into()),
+        Phase::Reinstall => config.insert("server".into(), server_url(inventory, boot.host).into()),
     };
     if boot.host.is_control_plane() {
         add_server_settings(inventory, &mut config);
@@ -68,10 +73,13 @@ fn add_server_settings(inventory: &Inventory, config: &mut Map<String, Value>) {
     }
 }
 
-/// Where a node joins: the VIP, which is some server that is up. Port 6443 is k3s' own.
-fn server_url(inventory: &Inventory) -> String {
-    match inventory.vips.primary() {
-        std::net::IpAddr::V4(vip) => format!("https://{vip}:6443"),
-        std::net::IpAddr::V6(vip) => format!("https://[{vip}]:6443"),
+/// Where a node joins: the VIP, which is some server that is up. While the cluster begins, no server is healthy yet and
+/// nobody holds the VIP; then the others wait for the one that begins it. Port 6443 is k3s' own.
+fn server_url(inventory: &Inventory, host: &Host) -> String {
+    let first = inventory.host(inventory.k3s.bootstrap_host.as_str());
+    let first = first.filter(|first| inventory.k3s.phase == Phase::Bootstrap && first.name != host.name);
+    match first.map_or(inventory.vips.primary(), Host::address) {
+        IpAddr::V4(address) => format!("https://{address}:6443"),
+        IpAddr::V6(address) => format!("https://[{address}]:6443"),
     }
 }

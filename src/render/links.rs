@@ -9,10 +9,12 @@ use crate::catalogue::{Artifact, ArtifactPath, Catalogue};
 use crate::report::{Finding, Place, Report};
 
 use super::Site;
+use super::router;
 
 pub fn check(site: &Site, catalogue: &Catalogue, report: &mut Report) {
     let mut links = Links { site, catalogue, missing_images: BTreeSet::new(), said: BTreeSet::new(), report };
-    for (path, artifact) in catalogue.iter() {
+    for (path, artifact) in catalogue.once_each() {
+        // What an image carries, an Ignition config of the catalogue says as well.
         let Ok(text) = std::str::from_utf8(artifact.bytes()) else { continue };
         // What Ignition names, its Butane names as well, in lines that people read.
         if path.as_str().ends_with(".ign") {
@@ -24,12 +26,12 @@ pub fn check(site: &Site, catalogue: &Catalogue, report: &mut Report) {
     }
     for image in std::mem::take(&mut links.missing_images) {
         let help = format!(
-            "put it there, or name the file that is there in `fcos:`; nodes fetch {}/{image}",
+            "put it there, or name the image that is there in `fcos:`; nodes fetch {}/{image}",
             site.inventory.router.base_url
         );
         links.report.push(Finding::warning(image.as_str(), "is not in the --static folder").help(help));
     }
-    for path in site.static_files.iter().flatten().filter(|path| catalogue.get(path.as_str()).is_some()) {
+    for path in catalogue.static_files.keys().filter(|path| catalogue.get(path.as_str()).is_some()) {
         let help = "rename the file, or remove it; what is rendered is served";
         links.report.push(Finding::warning(path.as_str(), "is in the --static folder as well").help(help));
     }
@@ -91,10 +93,17 @@ impl Links<'_> {
 
     fn check_link(&mut self, text: &Text<'_>, link: &Link<'_>) {
         let (target, query) = link.rest.split_once('?').unwrap_or((link.rest, ""));
+        if let Some(host) = target.strip_prefix("pxe/events/") {
+            if self.site.inventory.host(host).is_none() {
+                let help = "write pxe/events/HOST with a host of the inventory".to_owned();
+                self.error(text, link, format!("reports to {target}, which is no host"), help);
+            }
+            return;
+        }
         let Some(found) = self.catalogue.get(target) else {
             match self.image(target) {
                 Some(image) => {
-                    if self.site.static_files.as_ref().is_some_and(|files| !files.contains(&image)) {
+                    if self.site.static_files.as_ref().is_some_and(|files| !files.contains_key(&image)) {
                         self.missing_images.insert(image);
                     }
                 }
@@ -164,23 +173,20 @@ impl Links<'_> {
         }
     }
 
-    /// One of the images of `fcos:`, which may be served by somebody else.
+    /// One of the images of `fcos:`, or iPXE for UEFI HTTP Boot, which may be served by somebody else.
     fn image(&self, target: &str) -> Option<ArtifactPath> {
-        let fcos = &self.site.inventory.fcos;
-        let images =
-            [Some(&fcos.kernel), Some(&fcos.initramfs), Some(&fcos.rootfs), fcos.metal_image.as_ref()];
-        images.into_iter().flatten().find(|image| image.as_str() == target).cloned()
+        let images = self.site.inventory.fcos.paths().cloned();
+        images.chain(router::http_boot_files(&self.site.inventory)).find(|image| image.as_str() == target)
     }
 
     /// A folder has a listing; the root is the empty path.
     fn folder(&self, target: &str) -> bool {
-        let served =
-            || self.catalogue.iter().map(|(path, _)| path).chain(self.site.static_files.iter().flatten());
+        let served = || self.catalogue.iter().map(|(path, _)| path).chain(self.catalogue.static_files.keys());
         target.is_empty() || target.ends_with('/') && served().any(|path| path.as_str().starts_with(target))
     }
 
     fn static_file(&self, target: &str) -> bool {
-        self.site.static_files.as_ref().is_some_and(|files| files.contains(target))
+        self.catalogue.static_files.contains_key(target)
     }
 }
 

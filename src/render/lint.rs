@@ -17,7 +17,7 @@ use super::expand::Installed;
 
 pub fn lint(catalogue: &Catalogue, installed: &Installed, report: &mut Report) {
     let mut said = BTreeSet::new();
-    for (path, artifact) in catalogue.iter() {
+    for (path, artifact) in catalogue.once_each() {
         let Ok(text) = std::str::from_utf8(artifact.bytes()) else { continue };
         let (path, may_draw) = (path.as_str(), !artifact.is_secret());
         if path.ends_with(".ign") {

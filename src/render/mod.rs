@@ -1,7 +1,8 @@
 //! `Site → Catalogue`: everything bytes may depend on in, every file that will ever be served out. Pure.
 //!
 //! Inside a host the order is the order of the hashes: declared files → Butane → Ignition (names the files with their
-//! digests) → iPXE (names the Ignition). Then the links are closed, and the lint reads what came out.
+//! digests) → its initrd → the installer's Butane, Ignition (names the host's) and initrd → iPXE (names the initrds).
+//! Then the links are closed, and the lint reads what came out.
 
 mod boots;
 mod context;
@@ -9,18 +10,21 @@ mod declared;
 mod expand;
 mod failover_page;
 mod ignition;
+mod initrd;
 mod ipxe;
 mod k3s;
 mod keepalived;
 mod links;
 mod lint;
+mod offline;
+mod router;
 mod templates;
 mod unused;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::catalogue::{
-    Artifact, ArtifactPath, Audience, BadPath, Catalogue, MANIFEST_PATH, SHA256SUMS_PATH,
+    Artifact, ArtifactPath, Audience, BadPath, Catalogue, MANIFEST_PATH, SHA256SUMS_PATH, StaticFile,
 };
 use crate::document::At;
 use crate::inventory::{Inventory, Secrets};
@@ -35,7 +39,7 @@ pub struct Site {
     pub secrets: Secrets,
     pub templates: Templates,
     /// The big files served beside the catalogue; `None` when nobody said where they are.
-    pub static_files: Option<BTreeSet<ArtifactPath>>,
+    pub static_files: Option<BTreeMap<ArtifactPath, StaticFile>>,
 }
 
 /// The catalogue, when nothing is in error, and all findings.
@@ -46,7 +50,9 @@ pub struct Rendered {
 }
 
 pub fn render(site: &Site) -> Rendered {
-    let mut kitchen = Kitchen { site, catalogue: Catalogue::default(), report: Report::new() };
+    let mut catalogue = Catalogue::default();
+    catalogue.static_files = site.static_files.clone().unwrap_or_default();
+    let mut kitchen = Kitchen { site, catalogue, report: Report::new() };
     let boots = boots::boots(&site.inventory);
     let declarations = declared::read(&site.templates, &mut kitchen.report);
     // A list that cannot be read asks for nothing.
@@ -54,25 +60,31 @@ pub fn render(site: &Site) -> Rendered {
         unused::check(&site.templates, &declarations, &boots, &mut kitchen.report);
     }
     if let Some(compiled) = templates::Compiled::new(&site.templates, &mut kitchen.report) {
-        let contexts = context::Contexts::new(site);
+        let offline = offline::context(site, &mut kitchen.report);
+        let contexts = context::Contexts::new(site, &offline);
         let installed = expand::render_declared(&mut kitchen, &compiled, &contexts, &declarations, &boots);
         ignition::render_ignition(&mut kitchen, &compiled, &contexts, &boots, &installed);
-        ipxe::render_ipxe(&mut kitchen, &compiled, &contexts);
+        ipxe::render_ipxe(&mut kitchen, &compiled, &contexts, &boots);
+        router::render_router(&mut kitchen, &compiled, &contexts);
         failover_page::render(&mut kitchen, &compiled, &contexts);
         lint::lint(&kitchen.catalogue, &installed, &mut kitchen.report);
         links::check(site, &kitchen.catalogue, &mut kitchen.report);
     }
     let Kitchen { catalogue, mut report, .. } = kitchen;
-    hide_secrets(&mut report, &site.secrets);
+    hide_secrets(&mut report, site);
     let catalogue = (!report.has_errors()).then(|| catalogue.seal());
     Rendered { catalogue, report }
 }
 
 /// A finding may quote what a template made of a secret.
-fn hide_secrets(report: &mut Report, secrets: &Secrets) {
+fn hide_secrets(report: &mut Report, site: &Site) {
     /// A password of fewer characters hides nothing, and stands in every other word of a finding.
     const SHORTEST: usize = 4;
-    secrets.named().filter(|(_, value)| value.len() >= SHORTEST).for_each(|(_, value)| report.hide(value));
+    let named = site.secrets.named().filter(|(_, value)| value.len() >= SHORTEST);
+    named.for_each(|(_, value)| report.hide(value));
+    for host in &site.inventory.hosts {
+        report.hide(&site.secrets.node_password(host.name.as_str()));
+    }
 }
 
 /// What the families add to while they render.
@@ -108,10 +120,12 @@ impl Kitchen<'_> {
     }
 
     fn insert(&mut self, path: &str, artifact: Artifact) -> Result<(), NotAdded> {
-        // The server answers for the first two, sealing makes the others.
-        const RESERVED: [&str; 4] = ["healthz", "readyz", MANIFEST_PATH, SHA256SUMS_PATH];
+        // The server answers for the first four, and for all below them; sealing makes the others.
+        const RESERVED: [&str; 6] =
+            ["healthz", "readyz", "pxe/hosts", "pxe/events", MANIFEST_PATH, SHA256SUMS_PATH];
         let parsed: ArtifactPath = path.parse().map_err(NotAdded::BadPath)?;
-        if RESERVED.contains(&path) {
+        let is_below = |taken: &&str| path.strip_prefix(*taken).is_some_and(|rest| rest.starts_with('/'));
+        if RESERVED.iter().any(|taken| path == *taken || is_below(taken)) {
             return Err(NotAdded::Reserved);
         }
         self.catalogue.insert(parsed, artifact).map_err(|_| NotAdded::Taken)

@@ -90,7 +90,7 @@ impl<'t> Compiled<'t> {
         secrets: &Secrets,
         report: &mut Report,
     ) -> Option<Output> {
-        let secrets = Arc::new(SecretValues::new(secrets));
+        let secrets = Arc::new(SecretValues::new(secrets, context));
         let values = context! { secrets => Value::from_dyn_object(secrets.clone()), ..context.clone() };
         let result = self.environment.get_template(name).and_then(|template| template.render(values));
         let sensitivity = secrets.sensitivity();
@@ -224,8 +224,14 @@ struct SecretValues {
 }
 
 impl SecretValues {
-    fn new(secrets: &Secrets) -> Self {
-        let values = secrets.named().map(|(name, value)| (name, Value::from(value))).collect();
+    /// Where a host is known, with what is that host's alone.
+    fn new(secrets: &Secrets, context: &Value) -> Self {
+        let mut values: BTreeMap<_, _> =
+            secrets.named().map(|(name, value)| (name, Value::from(value))).collect();
+        let host = context.get_attr("host").and_then(|host| host.get_attr("name")).unwrap_or_default();
+        if let Some(host) = host.as_str() {
+            values.insert("node_password", Value::from(secrets.node_password(host)));
+        }
         SecretValues { values, was_read: AtomicBool::new(false) }
     }
 

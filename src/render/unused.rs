@@ -5,17 +5,30 @@ use std::collections::BTreeSet;
 use crate::document::suggest;
 use crate::report::{Finding, Report};
 
-use super::boots::Boot;
+use super::boots::{Boot, own_templates};
 use super::declared::Declaration;
 use super::templates::Templates;
 
 /// What pxe-serve asks for by itself.
-const FIXED: [&str; 4] =
-    ["butane/node.bu.j2", "ipxe/boot.ipxe.j2", "ipxe/host.ipxe.j2", "pages/failover.html.j2"];
+const FIXED: [&str; 11] = [
+    "butane/install.bu.j2",
+    "butane/node.bu.j2",
+    "ipxe/boot.ipxe.j2",
+    "ipxe/install.ipxe.j2",
+    "ipxe/live.ipxe.j2",
+    "ipxe/local.ipxe.j2",
+    "ipxe/unknown.ipxe.j2",
+    "pages/failover.html.j2",
+    "router/dhcp.uci.j2",
+    "router/dnsmasq.conf.j2",
+    "router/firewall.uci.j2",
+];
 
 pub fn check(templates: &Templates, declarations: &[Declaration], boots: &[Boot<'_>], report: &mut Report) {
-    let special = boots.iter().flat_map(|boot| [boot.name.as_str(), boot.host.name.as_str()]);
-    let special: BTreeSet<String> = special.map(|name| format!("butane/{name}.bu.j2")).collect();
+    let special = boots.iter().flat_map(|boot| {
+        own_templates(boot, "butane", "bu").into_iter().chain(own_templates(boot, "ipxe", "ipxe"))
+    });
+    let special: BTreeSet<String> = special.collect();
     let declared = declarations.iter().map(|declaration| declaration.template.value.as_str());
     let asked: BTreeSet<&str> =
         FIXED.into_iter().chain(special.iter().map(String::as_str)).chain(declared).collect();
@@ -25,7 +38,7 @@ pub fn check(templates: &Templates, declarations: &[Declaration], boots: &[Boot<
         }
         let known: Vec<&str> = asked.iter().copied().collect();
         let help = suggest(name, &known).unwrap_or_else(|| {
-            "add an entry for it to artifacts.yaml; in butane/ it needs the name of a host or of an Ignition config"
+            "add an entry for it to artifacts.yaml; in butane/ or ipxe/ it needs the name of a host or of an Ignition config"
                 .into()
         });
         report.push(Finding::warning(&source.file, "nothing is made from this template").help(help));

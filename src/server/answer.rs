@@ -9,21 +9,23 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
-use crate::catalogue::{ArtifactPath, Digest, Sensitivity};
+use crate::catalogue::{ArtifactPath, Sensitivity, Sha256};
 
+use super::precondition::has_current;
 use super::representation::Representation;
 
 /// For the request's log line; travels with the response, not in it.
 #[derive(Debug, Clone)]
 pub struct Answered {
     pub path: ArtifactPath,
-    pub digest: Digest,
+    /// None for a file of `--static` that nobody has read to its end yet.
+    pub sha256: Option<Sha256>,
 }
 
 /// RFC 9530 §3.
-const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+pub const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 /// For people who compare with `sha256sum` by eye.
-const X_CHECKSUM_SHA256: HeaderName = HeaderName::from_static("x-checksum-sha256");
+pub const X_CHECKSUM_SHA256: HeaderName = HeaderName::from_static("x-checksum-sha256");
 const X_CHECKSUM_SHA512: HeaderName = HeaderName::from_static("x-checksum-sha512");
 
 pub fn answer(found: Representation, request: &HeaderMap) -> Response {
@@ -62,16 +64,6 @@ pub fn answer(found: Representation, request: &HeaderMap) -> Response {
     if found.varies_by_accept {
         set(header::VARY, "Accept");
     }
-    response.extensions_mut().insert(Answered { path: found.path, digest: found.digest });
+    response.extensions_mut().insert(Answered { path: found.path, sha256: Some(found.digest.sha256) });
     response
-}
-
-/// `If-None-Match` by weak comparison (RFC 9110 §13.1.2). Splitting at commas is exact here: our tag holds none, and
-/// no piece of a foreign tag that does can equal it, quotes included.
-fn has_current(request: &HeaderMap, etag: &str) -> bool {
-    let values = request.get_all(header::IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
-    values
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::catalogue::{Artifact, ArtifactPath, Audience, Sensitivity, Sha256};
@@ -16,13 +15,14 @@ use super::negotiate;
 use super::refusal::Refusal;
 use super::representation::Representation;
 use super::state::{Served, ServerState, Status};
+use super::static_file;
 use super::target::{Place, Target};
 
 #[derive(Debug)]
 pub enum Found {
     Artifact(Representation),
-    /// A big file, streamed from disk.
-    Static(PathBuf),
+    /// A big file, streamed from disk, which alone can tell whether it is what was asked for.
+    Static(static_file::Place),
     Folder(Folder),
 }
 
@@ -43,38 +43,45 @@ struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    fn served(&self) -> Result<&Arc<Served>, Refusal> {
-        let why_not = || self.status.failure.as_ref().map_or("still loading", |failure| &failure.reason);
-        self.status.served.as_ref().ok_or_else(|| Refusal::NotReady(why_not().to_owned()))
-    }
-
     fn root(&self) -> Result<Found, Refusal> {
-        Ok(self.listing(self.served()?, ""))
+        Ok(self.listing(self.status.served()?, ""))
     }
 
     fn folder(&self, path: &ArtifactPath) -> Result<Found, Refusal> {
-        let served = self.served()?;
+        let served = self.status.served()?;
         match served.folders.contains(path.as_str()) {
             true => Ok(self.listing(served, path.as_str())),
             false => Err(Refusal::Unknown(path.clone())),
         }
     }
 
-    fn listing(&self, served: &Arc<Served>, path: &str) -> Found {
+    fn listing(&self, served: Arc<Served>, path: &str) -> Found {
         let degraded = self.status.failure.is_some();
-        Found::Folder(Folder { served: served.clone(), path: path.to_owned(), degraded })
+        Found::Folder(Folder { served, path: path.to_owned(), degraded })
     }
 
     fn current(&self, path: &ArtifactPath) -> Result<Found, Refusal> {
-        let generation = &self.served()?.generation;
+        let served = self.status.served()?;
+        let generation = &served.generation;
         if let Some(artifact) = generation.catalogue.get(path.as_str()) {
             self.permit_artifact(path, artifact)?;
             return Ok(Found::Artifact(self.choose_form(path, artifact)));
         }
-        match generation.static_files.get(path) {
-            Some(file) => Ok(Found::Static(file.clone())),
+        match self.static_file(path)? {
+            Some(place) => Ok(Found::Static(place)),
             None => self.folder(path),
         }
+    }
+
+    fn static_file(&self, path: &ArtifactPath) -> Result<Option<static_file::Place>, Refusal> {
+        let generation = &self.status.served()?.generation;
+        let known = generation.catalogue.static_files.get(path);
+        Ok(known.zip(generation.place_of_static(path)).map(|(known, (folder, name))| static_file::Place {
+            path: path.clone(),
+            folder: folder.to_owned(),
+            name: name.to_owned(),
+            known: *known,
+        }))
     }
 
     /// Exactly the generation asked for, current or kept; a kept one also while nothing else can be served.
@@ -96,14 +103,10 @@ impl Lookup<'_> {
                 return Ok(Found::Artifact(retired));
             }
         }
-        self.served()?;
+        self.status.served()?;
         let Some(artifact) = current else {
-            let is_static = self.served()?.generation.static_files.contains_key(path);
-            return Err(if is_static {
-                Refusal::NoDigest(path.clone())
-            } else {
-                Refusal::Unknown(path.clone())
-            });
+            let place = self.static_file(path)?;
+            return place.map(Found::Static).ok_or_else(|| Refusal::Unknown(path.clone()));
         };
         // The digest of a short secret gives the secret away to whoever can count.
         self.permit_artifact(path, artifact)?;

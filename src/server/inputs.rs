@@ -7,10 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The kernel stamps files with a clock that ticks at its HZ, 100 at the least.
-const STAMP_GRANULARITY: Duration = Duration::from_millis(10);
+use crate::catalogue::{Stamp, nanoseconds};
 
 /// By path, as they were when a load read them or just before.
 #[derive(Debug, Clone, Default)]
@@ -25,33 +24,20 @@ enum Seen {
 }
 
 /// Where a symbolic link leads, not the link: swapping one is a change of what is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified_ns: i128,
-    /// Also tells an edit whose author set the modification time back.
-    changed_ns: i128,
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let meta = fs::metadata(path).ok()?;
-        let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-        Some(Stamp {
-            device: meta.dev(),
-            inode: meta.ino(),
-            size: meta.size(),
-            modified_ns: nanoseconds(meta.mtime(), meta.mtime_nsec()),
-            changed_ns: nanoseconds(meta.ctime(), meta.ctime_nsec()),
-        })
-    }
+fn stamp_of(path: &Path) -> Option<Stamp> {
+    let meta = fs::metadata(path).ok()?;
+    Some(Stamp {
+        device: meta.dev(),
+        inode: meta.ino(),
+        size: meta.size(),
+        modified_ns: nanoseconds(meta.mtime(), meta.mtime_nsec()),
+        changed_ns: nanoseconds(meta.ctime(), meta.ctime_nsec()),
+    })
 }
 
 impl Seen {
     fn now(path: &Path) -> Self {
-        Stamp::of(path).map_or(Seen::Missing, Seen::As)
+        stamp_of(path).map_or(Seen::Missing, Seen::As)
     }
 }
 
@@ -64,7 +50,7 @@ impl Inputs {
     /// The files that a load which began at `began` depended on. Those known before it are as they were then.
     pub fn after_load(paths: BTreeSet<PathBuf>, before: &Inputs, began: SystemTime) -> Self {
         let since_epoch = began.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let began_ns = since_epoch.saturating_sub(STAMP_GRANULARITY).as_nanos() as i128;
+        let began_ns = since_epoch.as_nanos() as i64 - Stamp::GRANULARITY_NS;
         let seen = |path: PathBuf| {
             let first_look = || match Seen::now(&path) {
                 Seen::As(stamp) if stamp.changed_ns >= began_ns => Seen::Unsure,

@@ -68,7 +68,7 @@ pub async fn request(State(state): State<Arc<ServerState>>, request: Request, ne
     let host = client.and_then(|client| known.host_at(client)).map(|host| host.as_str());
     let answered = response.extensions().get::<Answered>();
     let artifact = answered.map(|answered| answered.path.as_str());
-    let digest = answered.map(|answered| short(answered.digest.sha256));
+    let digest = answered.and_then(|answered| answered.sha256).map(short);
     let client = client.map(tracing::field::display);
     macro_rules! line {
         ($level:expr) => {

@@ -9,22 +9,30 @@
 mod access;
 mod answer;
 mod archive;
+mod caller;
 mod config;
 mod connection;
 mod error;
+mod fetched;
 mod find;
 mod health;
+mod hosts;
 mod inputs;
+mod journal;
 mod listen;
 mod listing;
 mod log;
 mod negotiate;
+mod precondition;
 mod refusal;
 mod reload;
+mod report;
 mod representation;
 mod routes;
+mod script;
 mod signals;
 mod state;
+mod state_dir;
 mod static_file;
 mod target;
 #[cfg(test)]
@@ -46,14 +54,17 @@ use crate::generation::Loaded;
 pub use access::SecretsPolicy;
 pub use config::{Config, KEEP_GENERATIONS_FOR, Limits};
 pub use error::Error;
+pub use hosts::{ARM_FOR, Arm};
 pub use log::LogFormat;
 
 use archive::Archive;
 use inputs::Inputs;
+use journal::Chronicle;
 use reload::{Reloader, Trigger};
 use signals::Signals;
 use state::ServerState;
-use watch::{Notifier, Watch};
+use state_dir::StateDir;
+use watch::{Beside, Notifier, Watch};
 
 /// Answers are look-ups: one thread could do it, the second keeps a slow system call from being noticed.
 const WORKER_THREADS: usize = 2;
@@ -104,6 +115,7 @@ struct Server {
     reloader: Reloader,
     inputs: Inputs,
     asked: Arc<Notify>,
+    beside: Beside,
 }
 
 impl Server {
@@ -114,12 +126,19 @@ impl Server {
     ) -> Result<Self, Error> {
         let listeners = listen::bind(&config.listen)?;
         let limits = config.limits.clone();
-        let archive =
-            Archive::open(config.keep_generations_for, limits.archive_bytes, config.state_dir.as_deref())?;
-        let state = Arc::new(ServerState::new(config.secrets, archive));
+        let state_dir = config.state_dir.as_deref().map(StateDir::open).transpose()?.map(Arc::new);
+        if state_dir.is_none() {
+            tracing::warn!(
+                "without --state-dir a restart forgets which hosts are installed, and `boot: install_once` installs them again"
+            );
+        }
+        let archive = Archive::open(config.keep_generations_for, limits.archive_bytes, state_dir.clone())?;
+        let state = Arc::new(ServerState::new(config.secrets, archive, Chronicle::open(state_dir)?));
         let reloader = Reloader::new(Arc::new(load), state.clone());
-        let inputs = watch::load(&reloader, &Inputs::default(), Trigger::Start).await;
-        Ok(Server { listeners, limits, state, reloader, inputs, asked: Arc::default() })
+        let (inputs, unfinished) = watch::load(&reloader, &Inputs::default(), Trigger::Start).await;
+        let mut beside = Beside::default();
+        beside.start(unfinished);
+        Ok(Server { listeners, limits, state, reloader, inputs, asked: Arc::default(), beside })
     }
 
     /// Where it really listens; port 0 is some port by now.
@@ -132,8 +151,8 @@ impl Server {
     }
 
     async fn serve_watching(self, notifier: Option<Notifier>, stop: impl Future<Output = ()>) {
-        let Server { listeners, limits, state, reloader, inputs, asked } = self;
-        let watch = Watch { reloader, inputs, notifier, limits: limits.clone(), asked };
+        let Server { listeners, limits, state, reloader, inputs, asked, beside } = self;
+        let watch = Watch { reloader, inputs, notifier, limits: limits.clone(), asked, beside };
         let watching = tokio::spawn(watch.run());
         listen::accept(listeners, routes::routes(state), limits, stop).await;
         watching.abort();

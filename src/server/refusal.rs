@@ -3,12 +3,14 @@
 //! Ignition takes each status below 500 as final (an emergency shell) and retries 5xx for ever; iPXE gives up on a
 //! 5xx without `Retry-After`. So 404 is only for what does not exist, and whatever is our own fault is 503.
 
+use std::io;
 use std::net::IpAddr;
 
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::catalogue::{ArtifactPath, BadPath, Sha256};
+use crate::ids::HostName;
 
 use super::access::SecretsPolicy;
 
@@ -31,12 +33,24 @@ pub enum Refusal {
     ForeignName { path: ArtifactPath, host: String },
     #[error("there is nothing at /{0}; / lists what there is")]
     Unknown(ArtifactPath),
-    #[error("/{0} is a file of --static, of which no digests are kept; ask without ?sha256")]
-    NoDigest(ArtifactPath),
     #[error("/{path} with sha256 {wanted} is not kept any more; it is now {current}")]
     Superseded { path: ArtifactPath, wanted: Sha256, current: Sha256 },
-    #[error("only GET and HEAD are answered here")]
-    Method,
+    #[error("there is no host {0}; `pxe-serve hosts` lists them")]
+    NoHost(String),
+    #[error("only {0} is answered here")]
+    Method(&'static str),
+    #[error("this is for the operator at this machine's loopback, not for {0}")]
+    NotLoopback(IpAddr),
+    #[error("{host} reports from its own address in the inventory, which {client} is not")]
+    NotTheHost { host: HostName, client: IpAddr },
+    #[error(
+        "this came from a web page, or was made to a name that is none of this server's; ask by its address, without an Origin header"
+    )]
+    Forged,
+    #[error("the body is not what is expected here: {0}")]
+    BadBody(String),
+    #[error("the body did not come in time")]
+    SlowBody,
     #[error("nothing to serve yet: {0}")]
     NotReady(String),
     #[error("{0}")]
@@ -44,20 +58,38 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    pub fn no_host(name: &str) -> Self {
+        Refusal::NoHost(name.chars().take(80).collect())
+    }
+
+    /// Nothing was acknowledged, so whoever reports comes again.
+    pub fn journal(error: io::Error) -> Self {
+        tracing::error!(%error, "cannot write the journal");
+        Refusal::Ours("the journal in --state-dir cannot be written; the log says why")
+    }
+
     pub fn status(&self) -> StatusCode {
         match self {
-            Refusal::BadPath(_) | Refusal::NotText | Refusal::BadDigest => StatusCode::BAD_REQUEST,
+            Refusal::BadPath(_) | Refusal::NotText | Refusal::BadDigest | Refusal::BadBody(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Refusal::Secret { .. } | Refusal::ForeignName { .. } => StatusCode::FORBIDDEN,
-            Refusal::Unknown(_) | Refusal::NoDigest(_) | Refusal::Superseded { .. } => StatusCode::NOT_FOUND,
-            Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::NotLoopback(_) | Refusal::NotTheHost { .. } | Refusal::Forged => StatusCode::FORBIDDEN,
+            Refusal::Unknown(_) | Refusal::Superseded { .. } => StatusCode::NOT_FOUND,
+            Refusal::NoHost(_) => StatusCode::NOT_FOUND,
+            // What curl --retry comes again for.
+            Refusal::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::NotReady(_) | Refusal::Ours(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     fn extra_header(&self) -> Option<(HeaderName, &'static str)> {
-        match self.status() {
-            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER_SECONDS)),
-            StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, "GET, HEAD")),
+        match self {
+            Refusal::Method(allowed) => Some((header::ALLOW, allowed)),
+            _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                Some((header::RETRY_AFTER, RETRY_AFTER_SECONDS))
+            }
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::generation::Loaded;
+use crate::generation::{Loaded, Unfinished};
 use crate::report::{Finding, Report, Severity};
 
 use super::log::short;
@@ -23,6 +23,13 @@ pub enum Trigger {
     Asked,
 }
 
+/// What a load has left: the files it depended on, and work.
+#[derive(Debug, Default)]
+pub struct Left {
+    pub inputs: BTreeSet<PathBuf>,
+    pub unfinished: Option<Unfinished>,
+}
+
 #[derive(Clone)]
 pub struct Reloader {
     load: Arc<Load>,
@@ -34,25 +41,25 @@ impl Reloader {
         Reloader { load, state }
     }
 
-    /// Loads and swaps; gives the files it depended on, none if the loader itself broke. Off the two threads that
+    /// Loads and swaps; gives what the load left behind, none if the loader itself broke. Off the two threads that
     /// answer requests: it reads files and renders. Never call it twice at once.
-    pub async fn reload(&self, trigger: Trigger) -> Option<BTreeSet<PathBuf>> {
+    pub async fn reload(&self, trigger: Trigger) -> Option<Left> {
         let this = self.clone();
         let task = tokio::task::spawn_blocking(move || this.reload_blocking(trigger));
         // It catches what the loader panics with; an error is the runtime shutting down.
         task.await.ok().flatten()
     }
 
-    pub fn reload_blocking(&self, trigger: Trigger) -> Option<BTreeSet<PathBuf>> {
+    pub fn reload_blocking(&self, trigger: Trigger) -> Option<Left> {
         match std::panic::catch_unwind(AssertUnwindSafe(|| (self.load)())) {
-            Ok(Loaded { generation, report, inputs }) => {
+            Ok(Loaded { generation, report, inputs, unfinished }) => {
                 match generation {
                     Some(generation) => {
                         self.accept(Served::new(generation, SystemTime::now()), &report, trigger)
                     }
                     None => self.reject(Failure::of(&report), trigger),
                 }
-                Some(inputs)
+                Some(Left { inputs, unfinished })
             }
             Err(_) => {
                 let reason = "pxe-serve broke while it loaded (a bug); its log says more".to_owned();
@@ -65,7 +72,7 @@ impl Reloader {
     fn accept(&self, new: Served, report: &Report, trigger: Trigger) {
         let before = self.state.status();
         let same = before.served.as_ref().filter(|old| old.id == new.id);
-        // Swapped even so: whose address is whose, and the static files, are not in the digest.
+        // Swapped even so: whose address is whose is not in the digest.
         let loaded_at = same.map_or(new.loaded_at, |old| old.loaded_at);
         let what = match (same.is_some(), &before.failure) {
             (false, _) => Some("serving a new generation"),
@@ -136,7 +143,7 @@ fn log_load(what: &str, served: &Served, report: &Report) {
     tracing::info!(
         generation = short(served.id),
         artifacts = served.generation.catalogue.len(),
-        static_files = served.generation.static_files.len(),
+        static_files = served.generation.catalogue.static_files.len(),
         findings = findings.len(),
         "{what}"
     );

@@ -4,18 +4,22 @@ use std::any::Any;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::answer::answer;
+use super::caller::Caller;
 use super::find::{Found, find};
 use super::refusal::Refusal;
+use super::script::Asked;
 use super::state::ServerState;
 use super::target::Target;
-use super::{health, listing, log, static_file};
+use super::{fetched, health, hosts, listing, log, report, script, static_file};
 
 type Shared = State<Arc<ServerState>>;
 
@@ -23,6 +27,16 @@ pub fn routes(state: Arc<ServerState>) -> Router {
     Router::new()
         .route("/healthz", only_reading(get(healthz)))
         .route("/readyz", only_reading(get(readyz)))
+        .route("/pxe/boot.ipxe", only_reading(get(entry)))
+        .route("/pxe/ipxe", only_reading(get(script)))
+        .route("/pxe/ipxe/", only_reading(get(script)))
+        .route("/pxe/ipxe/{file}", only_reading(get(script)))
+        .route("/pxe/events/{host}", post(report).fallback(|| async { Refusal::Method("POST") }))
+        .route("/pxe/hosts", only_reading(get(hosts)))
+        .route(
+            "/pxe/hosts/{host}/arm",
+            post(arm).delete(disarm).fallback(|| async { Refusal::Method("POST, DELETE") }),
+        )
         .fallback(only_reading(get(file)))
         .with_state(state.clone())
         .layer(CatchPanicLayer::custom(panicked))
@@ -31,15 +45,59 @@ pub fn routes(state: Arc<ServerState>) -> Router {
 
 /// `get` answers HEAD as well; everything else is 405.
 fn only_reading(get: MethodRouter<Arc<ServerState>>) -> MethodRouter<Arc<ServerState>> {
-    get.fallback(|| async { Refusal::Method })
+    get.fallback(|| async { Refusal::Method("GET, HEAD") })
 }
 
 async fn file(State(state): Shared, target: Target) -> Result<Response, Refusal> {
-    Ok(match find(&state, &target).await? {
+    let found = find(&state, &target).await?;
+    fetched::note(&state, &target, &found);
+    Ok(match found {
         Found::Artifact(representation) => answer(representation, &target.headers),
-        Found::Static(file) => static_file::answer(&file, target.method, target.headers).await,
+        Found::Static(file) => static_file::answer(file, &target, state.static_reads.clone()).await?,
         Found::Folder(folder) => listing::answer(&folder, &target.headers)?,
     })
+}
+
+/// The file that every machine begins with.
+async fn entry(state: Shared, target: Target) -> Result<Response, Refusal> {
+    script::or_said(file(state, target).await)
+}
+
+async fn script(State(state): Shared, asked: Asked) -> Result<Response, Refusal> {
+    match asked {
+        Asked::File(target) => file(State(state), target).await,
+        Asked::Script(request) => Ok(script::script(&state, request).await),
+    }
+}
+
+async fn report(
+    State(state): Shared,
+    caller: Caller,
+    Path(host): Path<String>,
+    body: Body,
+) -> Result<StatusCode, Refusal> {
+    report::report(&state, &caller, &host, body).await
+}
+
+async fn hosts(State(state): Shared, caller: Caller) -> Result<Response, Refusal> {
+    hosts::list(&state, &caller)
+}
+
+async fn arm(
+    State(state): Shared,
+    caller: Caller,
+    Path(host): Path<String>,
+    body: Body,
+) -> Result<StatusCode, Refusal> {
+    hosts::arm(&state, &caller, &host, body).await
+}
+
+async fn disarm(
+    State(state): Shared,
+    caller: Caller,
+    Path(host): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    hosts::disarm(&state, &caller, &host).await
 }
 
 async fn healthz(State(state): Shared) -> Response {

@@ -4,23 +4,33 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 
+use crate::boot::Strangers;
 use crate::catalogue::Sha256;
 use crate::generation::Generation;
 use crate::ids::HostName;
 
 use super::access::SecretsPolicy;
 use super::archive::Archive;
+use super::journal::Chronicle;
+use super::refusal::Refusal;
+use super::static_file;
 
 #[derive(Debug)]
 pub struct ServerState {
     status: ArcSwap<Status>,
     pub secrets: SecretsPolicy,
     pub archive: Archive,
+    /// What happened to the hosts.
+    pub chronicle: Chronicle,
+    strangers: Mutex<Strangers>,
+    /// Whose turn it is to read from `--static`.
+    pub static_reads: Arc<Semaphore>,
     /// Who was already warned about, so that a retrying client does not fill the log.
     warned: Mutex<BTreeSet<(IpAddr, String)>>,
 }
@@ -57,8 +67,10 @@ pub struct Failure {
 const WARNED_CLIENTS: usize = 1024;
 
 impl ServerState {
-    pub fn new(secrets: SecretsPolicy, archive: Archive) -> Self {
-        ServerState { status: ArcSwap::default(), secrets, archive, warned: Mutex::default() }
+    pub fn new(secrets: SecretsPolicy, archive: Archive, chronicle: Chronicle) -> Self {
+        let (status, strangers, warned) = Default::default();
+        let static_reads = Arc::new(Semaphore::new(static_file::READS_MAX));
+        ServerState { status, secrets, archive, chronicle, strangers, static_reads, warned }
     }
 
     pub fn status(&self) -> Arc<Status> {
@@ -67,6 +79,11 @@ impl ServerState {
 
     pub fn set_status(&self, status: Status) {
         self.status.store(Arc::new(status));
+    }
+
+    /// Machines that asked for a boot script and are nobody.
+    pub fn strangers(&self) -> MutexGuard<'_, Strangers> {
+        self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this is the first time; forgets everybody when it knows too many.
@@ -80,6 +97,12 @@ impl ServerState {
 }
 
 impl Status {
+    /// What is served, or why nothing is.
+    pub fn served(&self) -> Result<Arc<Served>, Refusal> {
+        let why_not = || self.failure.as_ref().map_or("still loading", |failure| &failure.reason);
+        self.served.clone().ok_or_else(|| Refusal::NotReady(why_not().to_owned()))
+    }
+
     /// The host that the inventory has at this address.
     pub fn host_at(&self, address: IpAddr) -> Option<&HostName> {
         let served = self.served.as_ref()?;
@@ -91,7 +114,7 @@ impl Served {
     pub fn new(generation: Generation, loaded_at: SystemTime) -> Self {
         let mut folders = BTreeSet::from([String::new()]);
         let artifacts = generation.catalogue.iter().map(|(path, _)| path);
-        for path in artifacts.chain(generation.static_files.keys()) {
+        for path in artifacts.chain(generation.catalogue.static_files.keys()) {
             let slashes = path.as_str().match_indices('/');
             folders.extend(slashes.map(|(index, _)| path.as_str()[..index].to_owned()));
         }

@@ -44,7 +44,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Target {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        let place = parse_place(parts.uri.path())?;
+        Target::at(parse_place(parts.uri.path())?, parts)
+    }
+}
+
+impl Target {
+    /// A request for `place`, whatever its path says.
+    pub fn at(place: Place, parts: &Parts) -> Result<Self, Refusal> {
         // Given twice it is refused as well: which of the two would be meant?
         let Query(pin) = Query::<Pin>::try_from_uri(&parts.uri).map_err(|_| Refusal::BadDigest)?;
         let pinned = pin.sha256.map(|hex| hex.parse()).transpose().map_err(|()| Refusal::BadDigest)?;

@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::generation::Unfinished;
+
 use super::config::Limits;
 use super::inputs::Inputs;
 use super::reload::{Reloader, Trigger};
@@ -84,6 +86,37 @@ pub struct Watch {
     pub limits: Limits,
     /// Somebody wants a load whether or not a file has changed: SIGHUP.
     pub asked: Arc<Notify>,
+    pub beside: Beside,
+}
+
+/// The work that loads leave over, on a thread of its own: no request waits for it, and no stop.
+#[derive(Default)]
+pub struct Beside {
+    is_running: bool,
+    done: Arc<Notify>,
+}
+
+impl Beside {
+    /// Does nothing while something runs; the load after that leaves over again what is still to be done.
+    pub fn start(&mut self, work: Option<Unfinished>) {
+        let Some(work) = work.filter(|_| !self.is_running) else { return };
+        /// Behind everybody else who wants the processor: nice(2) goes to 19.
+        const NICE: i32 = 10;
+        let done = self.done.clone();
+        let thread = std::thread::Builder::new().name("beside".to_owned()).spawn(move || {
+            // On Linux it is the thread's own.
+            let _ = rustix::process::setpriority_process(None, NICE);
+            // A panic is in the log; the load that follows tries again what is left.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work.finish()));
+            done.notify_one();
+        });
+        self.is_running = thread.is_ok();
+    }
+
+    async fn done(&mut self) {
+        self.done.notified().await;
+        self.is_running = false;
+    }
 }
 
 impl Watch {
@@ -107,6 +140,10 @@ impl Watch {
                     self.reload(Trigger::Asked).await;
                     poll = self.watch_folders();
                 }
+                () = self.beside.done() => {
+                    self.reload(Trigger::Change).await;
+                    poll = self.watch_folders();
+                }
                 _ = purge.tick() => self.reloader.purge().await,
             }
         }
@@ -127,7 +164,9 @@ impl Watch {
     }
 
     async fn reload(&mut self, trigger: Trigger) {
-        self.inputs = load(&self.reloader, &self.inputs, trigger).await;
+        let (inputs, unfinished) = load(&self.reloader, &self.inputs, trigger).await;
+        self.inputs = inputs;
+        self.beside.start(unfinished);
     }
 
     /// Returns how often to look besides.
@@ -140,13 +179,13 @@ impl Watch {
     }
 }
 
-/// One load, and what its inputs looked like when it began.
-pub async fn load(reloader: &Reloader, known: &Inputs, trigger: Trigger) -> Inputs {
+/// One load: what its inputs looked like when it began, and what it has left over.
+pub async fn load(reloader: &Reloader, known: &Inputs, trigger: Trigger) -> (Inputs, Option<Unfinished>) {
     let (before, began) = (known.look_again(), SystemTime::now());
     match reloader.reload(trigger).await {
-        Some(paths) => Inputs::after_load(paths, &before, began),
+        Some(left) => (Inputs::after_load(left.inputs, &before, began), left.unfinished),
         // The loader broke: another edit of the same files may mend it.
-        None => before,
+        None => (before, None),
     }
 }
 

@@ -39,7 +39,7 @@ fn urls(base: &str, served: &Served) -> Vec<String> {
     let any = || catalogue.iter().map(|(path, _)| path).next();
     let mut lines = vec![format!(
         "pxe-serve serves {} files (generation {}) at {base} — try",
-        catalogue.len() + served.generation.static_files.len(),
+        catalogue.len() + catalogue.static_files.len(),
         short(served.id)
     )];
     lines.extend(conf.or_else(any).map(|path| format!("  curl {base}/{path}")));

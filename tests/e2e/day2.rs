@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::api::lab::{LENOVOS, Lab, VIP};
 use crate::api::{A_YEAR, Api, Does};
+use crate::namespace::{Namespace, Process};
 use crate::site::{LIMIT, pxe_serve};
 use crate::tools::{command, have, run, said};
-use crate::vrrp::namespace::{Namespace, Process};
 
 #[track_caller]
 fn ours(lab: &Lab, status: i32, arguments: &[&str]) -> String {

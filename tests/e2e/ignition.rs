@@ -13,7 +13,7 @@ use crate::server::Server;
 use crate::site::{Site, files};
 use crate::tools::{command, have, run, said};
 
-const IGNITION: &str = "/usr/lib/dracut/modules.d/30ignition/ignition";
+pub const IGNITION: &str = "/usr/lib/dracut/modules.d/30ignition/ignition";
 
 /// What a stage of Ignition said, and whether it went well.
 pub struct Applied {
@@ -63,7 +63,7 @@ fn config(bytes: &[u8]) -> Value {
 }
 
 /// Path on the node → mode and SHA-512, as an Ignition config promises them.
-fn promised_files(config: &Value) -> BTreeMap<String, (u32, String)> {
+pub fn promised_files(config: &Value) -> BTreeMap<String, (u32, String)> {
     let files = config["storage"]["files"].as_array().unwrap();
     let promise = |file: &Value| {
         let hash = match file["contents"]["verification"]["hash"].as_str() {
@@ -75,7 +75,7 @@ fn promised_files(config: &Value) -> BTreeMap<String, (u32, String)> {
     files.iter().map(promise).collect()
 }
 
-fn data_url(url: &str) -> Vec<u8> {
+pub fn data_url(url: &str) -> Vec<u8> {
     match url.strip_prefix("data:;base64,") {
         Some(body) => base64::engine::general_purpose::STANDARD.decode(body).unwrap(),
         None => percent_encoding::percent_decode_str(url.strip_prefix("data:,").unwrap()).collect(),
@@ -111,8 +111,11 @@ fn ignition_validates_every_config() {
         return;
     }
     let site = Site::seed();
-    let configs = files(&site.render().join("pxe/ignition"));
-    assert_eq!(configs.len(), 5, "{configs:?}");
+    let folder = site.render().join("pxe/ignition");
+    let mut configs = files(&folder);
+    configs.retain(|path| path.is_file());
+    configs.extend(files(&folder.join("install")));
+    assert_eq!(configs.len(), 10, "{configs:?}");
     for file in configs {
         let output = run(command("ignition-validate").arg(&file), Duration::from_secs(20));
         assert!(output.status.success() && output.stderr.is_empty(), "{}: {}", file.display(), said(&output));

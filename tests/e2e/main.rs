@@ -6,7 +6,12 @@
 mod api;
 mod day2;
 mod ignition;
+mod installer;
+mod k3s_offline;
 mod keepalived;
+mod namespace;
+mod netboot;
+mod router;
 mod scripts;
 mod server;
 mod site;

@@ -8,7 +8,7 @@ use crate::site::{Site, files};
 use crate::tools::{command, have, run, said};
 
 /// The shipped inventory with keepalived's settings begun by `line`.
-fn with_keepalived(line: &str) -> Site {
+pub fn with_keepalived(line: &str) -> Site {
     Site::edited(|text| {
         text.replace("  virtual_router_id: 26 ", &format!("  {line}\n  virtual_router_id: 26 "))
     })
@@ -37,12 +37,13 @@ fn shellcheck_finds_nothing_in_the_scripts() {
 }
 
 /// A root that has what the units start, so that systemd has nothing to complain about but the units.
-fn root_with_units(bundle: &Path) -> tempfile::TempDir {
+pub fn root_with_units(bundle: &Path) -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt as _;
     let root = tempfile::tempdir().unwrap();
     let units = root.path().join("etc/systemd/system");
     std::fs::create_dir_all(&units).unwrap();
     for program in [
+        "usr/bin/curl",
         "usr/bin/podman",
         "usr/bin/touch",
         "usr/sbin/restorecon",
@@ -85,8 +86,13 @@ fn systemd_finds_nothing_in_the_units() {
         analyze.arg("verify").arg(format!("--root={}", root.path().display())).args(["--man=no", unit]);
         run(&analyze, Duration::from_secs(30))
     };
-    for unit in ["keepalived.service", "k3s-health.service", "k3s-install.service", "selinux-context.service"]
-    {
+    for unit in [
+        "keepalived.service",
+        "k3s-health.service",
+        "k3s-install.service",
+        "selinux-context.service",
+        "pxe-serve-booted.service",
+    ] {
         let output = verify(unit);
         // An unknown key is a complaint with status 0, so silence is what counts.
         assert!(output.status.success() && output.stderr.is_empty(), "{unit}: {}", said(&output));

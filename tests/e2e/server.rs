@@ -15,10 +15,15 @@ pub struct Server {
 impl Server {
     /// Starts it where the site's base URL says, and waits until it is ready.
     pub fn start(site: &Site) -> Server {
+        Server::start_with(site, &[])
+    }
+
+    pub fn start_with(site: &Site, more: &[&str]) -> Server {
         let address = format!("127.0.0.1:{}", site.port);
         let mut child = command(pxe_serve().to_str().unwrap())
             .current_dir(&site.folder)
             .args(["serve", "--listen", &address])
+            .args(more)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

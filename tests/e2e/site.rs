@@ -21,23 +21,31 @@ impl Site {
 
     /// The same with the inventory edited.
     pub fn edited(edit: impl Fn(String) -> String) -> Site {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let folder = tempfile::tempdir().unwrap();
         // A port that was free a moment ago: the base URL is in the inventory before the server starts.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let here = |text: String| {
+            let text = text.replace("http://192.168.26.1 ", &format!("http://127.0.0.1:{port} "));
+            assert!(
+                text.contains(&port.to_string()),
+                "the shipped inventory has another base_url than this test expects"
+            );
+            edit(text)
+        };
+        Site { port, ..Site::at_its_address(here) }
+    }
+
+    /// With the base URL that the shipped inventory names, for a namespace that has this address.
+    pub fn at_its_address(edit: impl Fn(String) -> String) -> Site {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = tempfile::tempdir().unwrap();
         let text = std::fs::read_to_string(root.join("inventory.yaml")).unwrap();
-        let text = text.replace("http://192.168.26.1 ", &format!("http://127.0.0.1:{port} "));
-        assert!(
-            text.contains(&port.to_string()),
-            "the shipped inventory has another base_url than this test expects"
-        );
         std::fs::write(folder.path().join("inventory.yaml"), edit(text)).unwrap();
         std::fs::create_dir(folder.path().join("secrets")).unwrap();
         for secret in ["keepalived-auth-pass", "k3s-token"] {
             std::fs::copy(root.join("secrets").join(secret), folder.path().join("secrets").join(secret))
                 .unwrap();
         }
-        Site { folder, port }
+        Site { folder, port: 80 }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -3,14 +3,23 @@
 use std::process::Command;
 
 use pxe_serve::catalogue::Sensitivity;
+use pxe_serve::inventory::{K3sToken, Secrets};
 
 use crate::serving::{Served, options};
 use crate::site::{CANARY_PASSWORD, CANARY_TOKEN, Site};
 
+/// What is derived from the token is as secret as the token.
+fn node_password(host: &str) -> String {
+    let k3s_token = K3sToken::parse(CANARY_TOKEN).unwrap();
+    Secrets { auth_pass: None, auth_hmac: None, k3s_token }.node_password(host)
+}
+
 #[track_caller]
 fn assert_silent(what: &str, text: impl AsRef<[u8]>) {
     let text = String::from_utf8_lossy(text.as_ref()).into_owned();
-    for secret in [CANARY_TOKEN, CANARY_PASSWORD] {
+    let node_passwords = ["lenovo1", "lenovo2", "lenovo3", "tower1"].map(node_password);
+    for secret in [CANARY_TOKEN, CANARY_PASSWORD].into_iter().chain(node_passwords.iter().map(String::as_str))
+    {
         assert!(!text.contains(secret), "{what} shows {secret}\n{text}");
     }
 }
@@ -26,12 +35,13 @@ fn no_command_says_a_secret() {
         let tmp = tempfile::tempdir().unwrap();
         let www = tmp.path().join("www");
         let www = www.to_str().unwrap();
-        let commands: [(&str, &[&str]); 6] = [
+        let commands: [(&str, &[&str]); 7] = [
             ("check", &[]),
             ("check", &["--format", "json"]),
             ("render", &["--out", www]),
             ("render", &["--out", www, "--host", "lenovo1"]),
             ("show", &["pxe/nothing"]),
+            ("show", &["lenovo1"]),
             ("show", &["pxe/manifest.json"]),
         ];
         for (verb, more) in commands {
@@ -55,6 +65,10 @@ fn only_secret_artifacts_carry_a_secret() {
     assert_eq!(
         carriers,
         [
+            "pxe/configs/k3s-node-password-lenovo1",
+            "pxe/configs/k3s-node-password-lenovo2",
+            "pxe/configs/k3s-node-password-lenovo3",
+            "pxe/configs/k3s-node-password-tower1",
             "pxe/configs/k3s-token",
             "pxe/configs/keepalived-lenovo1.conf",
             "pxe/configs/keepalived-lenovo2.conf",
@@ -79,7 +93,9 @@ fn the_server_says_no_secret_but_in_the_artifacts_that_carry_one() {
             ];
             if artifact.is_secret() {
                 let body = String::from_utf8(served.get(&format!("/{path}")).body).unwrap();
-                assert!(body.contains(CANARY_TOKEN) || body.contains(CANARY_PASSWORD), "{path}");
+                let own = path.as_str().strip_prefix("pxe/configs/k3s-node-password-").map(node_password);
+                let known = [CANARY_TOKEN, CANARY_PASSWORD].into_iter().chain(own.as_deref());
+                assert!(known.into_iter().any(|secret| body.contains(secret)), "{path}");
             } else {
                 targets.push(format!("/{path}"));
             }

@@ -267,3 +267,18 @@ impl Drop for StopOnDrop<'_> {
         self.0.store(true, Ordering::Relaxed);
     }
 }
+
+#[test]
+fn without_a_server_to_ask_it_says_what_to_do() {
+    // Free again as soon as it is known.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = format!("http://127.0.0.1:{port}");
+    for verb in [&["hosts"][..], &["arm", "lenovo1"], &["arm", "lenovo1", "--off"]] {
+        let (stdout, stderr) = expect(2, &[verb, &["--server", &server]].concat());
+        assert_eq!(stdout, "");
+        assert!(stderr.contains("start `pxe-serve serve`") && stderr.contains("refused"), "{stderr}");
+    }
+    expect(2, &["arm", "lenovo1", "--off", "--bootstrap"]);
+    expect(2, &["arm", "Not_A_Host"]);
+    expect(2, &["hosts", "--server", "127.0.0.1:8080"]);
+}

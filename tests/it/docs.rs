@@ -414,7 +414,7 @@ fn every_key_of_artifacts_yaml_is_documented() {
 #[test]
 fn every_variable_of_a_template_is_documented() {
     let mut variables = Vec::new();
-    for file in ["context", "keepalived", "ignition", "ipxe", "failover_page"] {
+    for file in ["context", "keepalived", "ignition", "ipxe", "failover_page", "router"] {
         let (mut derives, mut in_struct) = (false, false);
         for line in source(&format!("render/{file}.rs")).lines() {
             // The fields of what is serialised, and the keys of `context!`.
@@ -428,7 +428,7 @@ fn every_variable_of_a_template_is_documented() {
             }
         }
     }
-    variables.extend(["secrets", "k3s_token", "keepalived_auth_pass"].map(str::to_owned));
+    variables.extend(["secrets", "k3s_token", "keepalived_auth_pass", "node_password"].map(str::to_owned));
     assert_documented("docs/templates.md", &variables, 50);
 }
 
@@ -436,7 +436,7 @@ fn every_variable_of_a_template_is_documented() {
 fn every_template_that_ships_is_found_in_the_documents_or_in_the_list_of_artifacts() {
     let list = fs::read_to_string(Path::new(TOP).join("templates/artifacts.yaml")).unwrap();
     let text = document("docs/templates.md") + &list;
-    for folder in ["", "butane", "configs", "ipxe", "pages", "scripts"] {
+    for folder in ["", "butane", "configs", "ipxe", "pages", "router", "scripts"] {
         for entry in fs::read_dir(Path::new(TOP).join("templates").join(folder)).unwrap() {
             let name = Path::new(folder).join(entry.unwrap().file_name());
             let name = name.to_str().unwrap();

@@ -2,7 +2,8 @@
 //!
 //! `seed` and `tower` are kept whole, since between them they take every branch of every template but the health
 //! check's; of the others only what is different in them, named in their `selected`. The manifest and the sums are
-//! left out everywhere: they would double every change, and `views` compares them with every artifact.
+//! left out everywhere: they would double every change, and `views` compares them with every artifact; so are the
+//! images, which `ipxe` unpacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -73,6 +74,7 @@ fn an_unexpected_an_unproduced_and_a_changed_file_are_told_apart() {
 fn selected(folder: &Path, catalogue: &Catalogue) -> BTreeMap<String, Vec<u8>> {
     let all = catalogue.iter().map(|(path, artifact)| (path.to_string(), artifact.bytes().to_vec()));
     let all = all.filter(|(path, _)| ![MANIFEST_PATH, SHA256SUMS_PATH].contains(&path.as_str()));
+    let all = all.filter(|(path, _)| !path.ends_with(".img"));
     match fs::read_to_string(folder.join("selected")) {
         Err(_) => all.collect(),
         Ok(list) => {

@@ -107,6 +107,8 @@ fn paths_that_are_taken_reserved_or_none_are_refused_where_they_are_written() {
     for (path, said) in [
         ("pxe/manifest.json", "pxe-serve itself answers for pxe/manifest.json"),
         ("healthz", "pxe-serve itself answers for healthz"),
+        ("pxe/hosts", "pxe-serve itself answers for pxe/hosts"),
+        ("pxe/events/lenovo1", "pxe-serve itself answers for pxe/events/lenovo1"),
         ("pxe/../etc/passwd", "is no artifact path"),
         ("/pxe/configs/x", "is no artifact path"),
         ("pxe/configs/{hosts}", "is no artifact path"),
@@ -234,8 +236,8 @@ fn final_newlines_are_kept_as_they_are() {
 fn what_read_a_secret_is_secret_and_what_did_not_is_public() {
     let catalogue = Site::new().clean();
     for (path, artifact) in catalogue.iter() {
-        let expected =
-            path.as_str() == "pxe/configs/k3s-token" || path.as_str().starts_with("pxe/configs/keepalived-");
+        let secret = ["k3s-token", "keepalived-", "k3s-node-password-"];
+        let expected = secret.iter().any(|name| path.as_str().starts_with(&format!("pxe/configs/{name}")));
         assert_eq!(artifact.is_secret(), expected, "{path}");
     }
     for (template, secret) in [

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::document::{At, suggest};
-use crate::ids::{HostName, PartitionLabel, Priority};
+use crate::ids::{HostName, MacAddr, PartitionLabel, Priority};
 use crate::inventory::model::{Arch, BootPolicy, DataDisk, Host, Role};
 use crate::inventory::raw::{self, RoleWord, Settings};
 use crate::report::Finding;
 
 use super::{Checker, usual_priority};
+
+/// Our own names among those of hosts: of scripts (`/pxe/ipxe/unknown.ipxe`, beside which MACs stand) and of templates
+/// (`ipxe/boot.ipxe.j2`, `butane/node.bu.j2`).
+const TAKEN_NAMES: [&str; 6] = ["boot", "install", "live", "local", "node", "unknown"];
 
 /// The control planes and their priorities.
 pub type Priorities = BTreeMap<HostName, Priority>;
@@ -139,6 +143,13 @@ pub fn build(
         if taken_names.iter().flatten().any(|name| name == host.name.value.as_str()) {
             let help = "its Ignition would lie where that of the bootstrap host lies; choose another name";
             checker.push(host.name.error("the name is taken by a phase of the bootstrap host").help(help));
+        }
+    }
+    for host in hosts {
+        let name = &host.name;
+        if TAKEN_NAMES.contains(&name.value.as_str()) || name.value.as_str().parse::<MacAddr>().is_ok() {
+            let help = "its boot script or template would be taken for another; choose another name";
+            checker.push(name.error("no host can be called so").help(help));
         }
     }
     hosts

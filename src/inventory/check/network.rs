@@ -62,7 +62,7 @@ fn check_vips(raw: &raw::Inventory, checker: &Checker<'_>) {
                 error(message, "a VIP moves between nodes; give it an address that nobody has");
             }
         }
-        if router_address(raw) == Some(vip.value) {
+        if raw.router.base_url.as_ref().and_then(|url| url.value.address()) == Some(vip.value) {
             let message = format!("{} is the router's address", vip.value);
             error(message, "give the VIP an address that nobody has");
         }
@@ -106,13 +106,4 @@ fn cidrs_like(raw: &raw::Inventory, address: IpAddr) -> Option<Vec<IpNet>> {
 
 fn listed(cidrs: &[IpNet]) -> String {
     cidrs.iter().map(IpNet::to_string).collect::<Vec<_>>().join(" or ")
-}
-
-fn router_address(raw: &raw::Inventory) -> Option<IpAddr> {
-    let authority = raw.router.as_ref()?.value.as_str().strip_prefix("http://")?;
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next()?,
-        None => authority.split(':').next()?,
-    };
-    host.parse().ok()
 }

@@ -1,12 +1,14 @@
 //! `k3s:` as written.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::document::{At, Fields, Item};
+use crate::catalogue::ArtifactPath;
+use crate::document::{At, Fields, Item, Value};
 use crate::ids::{ComponentName, DnsName, HostName, Invalid, K3sVersion};
-use crate::inventory::model::{Phase, SecretReference};
+use crate::inventory::model::{Arch, Phase, SecretReference};
 
 use super::{network_address, read_secret};
 
@@ -21,6 +23,15 @@ pub struct K3s {
     pub extra_config: Vec<(At<String>, serde_json::Value)>,
     pub bootstrap_host: Option<At<HostName>>,
     pub phase: Option<At<Phase>>,
+    pub binary: Option<At<Binary>>,
+    pub install_script: Option<At<ArtifactPath>>,
+}
+
+/// The k3s binary: one path, or one for each architecture.
+#[derive(Debug, Clone)]
+pub enum Binary {
+    Only(At<ArtifactPath>),
+    ByArch(BTreeMap<Arch, At<ArtifactPath>>),
 }
 
 /// A name or an address for the certificate beyond those the inventory already knows.
@@ -55,9 +66,28 @@ pub fn read_k3s(item: &Item<'_>) -> K3s {
         phase: fields.get("phase").and_then(|item| {
             item.choice(&[("bootstrap", Phase::Bootstrap), ("reinstall", Phase::Reinstall)])
         }),
+        binary: fields.get("binary").and_then(|item| read_binary(&item)),
+        install_script: fields.get("install_script").and_then(|item| read_path(&item)),
     };
     fields.finish();
     k3s
+}
+
+fn read_path(item: &Item<'_>) -> Option<At<ArtifactPath>> {
+    item.parse_as("a path below base_url", "pxe/k3s/k3s")
+}
+
+fn read_binary(item: &Item<'_>) -> Option<At<Binary>> {
+    if !matches!(item.node.value, Value::Map(_)) {
+        return read_path(item).map(|path| item.at(Binary::Only(path)));
+    }
+    let mut fields = Fields::of(item)?;
+    let paths = [("x86_64", Arch::X86_64), ("aarch64", Arch::Aarch64)]
+        .into_iter()
+        .filter_map(|(name, arch)| Some((arch, read_path(&fields.get(name)?)?)))
+        .collect();
+    fields.finish();
+    Some(item.at(Binary::ByArch(paths)))
 }
 
 /// Keys of k3s' config.yaml whose value is a secret.

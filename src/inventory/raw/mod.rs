@@ -12,13 +12,13 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::document::{At, Fields, Item};
-use crate::ids::{AddressRange, BaseUrl, DnsName, SshPublicKey};
+use crate::ids::{AddressRange, BaseUrl, DnsName, NodePath, SshPublicKey, UciName};
 
-use super::model::SecretReference;
+use super::model::{Forwarding, SecretReference};
 
-pub use fcos::Fcos;
+pub use fcos::{Fcos, Images};
 pub use hosts::{Disk, Host, RoleWord, Settings};
-pub use k3s::K3s;
+pub use k3s::{Binary, K3s};
 pub use keepalived::Keepalived;
 
 use fcos::read_fcos;
@@ -29,7 +29,7 @@ use keepalived::read_keepalived;
 #[derive(Debug, Default)]
 pub struct Inventory {
     pub vips: Vips,
-    pub router: Option<At<BaseUrl>>,
+    pub router: Router,
     pub network: Network,
     pub ssh_authorized_keys: Vec<At<SshPublicKey>>,
     pub keepalived: Keepalived,
@@ -44,6 +44,14 @@ pub struct Inventory {
 pub struct Vips {
     pub control_planes: Vec<At<IpAddr>>,
     pub workers: Option<At<IpAddr>>,
+}
+
+#[derive(Debug, Default)]
+pub struct Router {
+    pub base_url: Option<At<BaseUrl>>,
+    pub network: Option<At<UciName>>,
+    pub tftp_root: Option<At<NodePath>>,
+    pub forwarding: Vec<At<Forwarding>>,
 }
 
 #[derive(Debug, Default)]
@@ -123,12 +131,27 @@ fn read_vips(item: &Item<'_>) -> Vips {
     vips
 }
 
-fn read_router(item: &Item<'_>) -> Option<At<BaseUrl>> {
-    let mut fields = Fields::of(item)?;
+fn read_router(item: &Item<'_>) -> Router {
+    let Some(mut fields) = Fields::of(item) else { return Router::default() };
     let base_url =
         fields.require("base_url", "write where nodes reach the router, such as http://192.168.26.1");
+    let forwarding = fields.get("forwarding").and_then(|item| item.list()).unwrap_or_default();
+    let router = Router {
+        base_url: base_url.and_then(|item| item.parse()),
+        network: fields.parse("network"),
+        tftp_root: fields.parse("tftp_root"),
+        forwarding: forwarding.iter().filter_map(read_forwarding).collect(),
+    };
     fields.finish();
-    base_url?.parse()
+    router
+}
+
+fn read_forwarding(item: &Item<'_>) -> Option<At<Forwarding>> {
+    let mut fields = Fields::of(item)?;
+    let from = fields.require("from", "name the firewall zone that asks, such as vpn");
+    let to = fields.require("to", "name the firewall zone of the nodes, such as lab");
+    fields.finish();
+    Some(item.at(Forwarding { from: from?.parse()?.value, to: to?.parse()?.value }))
 }
 
 fn read_network(item: &Item<'_>) -> Network {

@@ -17,6 +17,10 @@ struct Statement<'t> {
 
 /// Finds nothing in a text that has no `vrrp_instance`.
 pub fn check(lint: &mut Lint<'_>) {
+    // Every text of a site passes here, and most have none.
+    if !lint.text.contains("vrrp_instance") {
+        return;
+    }
     let config = Config { statements: statements(lint.text) };
     let instances: Vec<usize> = config.heads("vrrp_instance").collect();
     if instances.is_empty() {

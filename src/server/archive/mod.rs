@@ -10,7 +10,6 @@ mod kept;
 mod store;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use crate::catalogue::{Artifact, ArtifactPath, Digest, Sha256};
 use crate::generation::Generation;
 
 use super::Error;
+use super::state_dir::StateDir;
 use kept::{Content, Expiry, Kept};
 use store::Store;
 
@@ -39,7 +39,11 @@ pub struct Archive {
 }
 
 impl Archive {
-    pub fn open(keep_for: Duration, budget_bytes: usize, state_dir: Option<&Path>) -> Result<Self, Error> {
+    pub fn open(
+        keep_for: Duration,
+        budget_bytes: usize,
+        state_dir: Option<Arc<StateDir>>,
+    ) -> Result<Self, Error> {
         let keep_for = keep_for.min(KEEP_MAX);
         let store = state_dir.map(Store::open).transpose()?.map(Arc::new);
         let recorded = store.as_ref().map(|store| store.read_index(keep_for)).unwrap_or_default();

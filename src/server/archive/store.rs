@@ -1,4 +1,4 @@
-//! The state directory: one file an artifact, named by its SHA-256, and an index.
+//! The archive's part of the state directory: one file an artifact, named by its SHA-256, and an index.
 //!
 //! It is gentle to flash: a file that is there is not written again, nor an index that says the same. What is foreign
 //! or damaged is left alone and logged; the server then only keeps less. Files are 0600 in a folder 0700, since they
@@ -7,15 +7,13 @@
 //! ```text
 //! DIR/index.json          which path had which digest, for whom, until when
 //! DIR/blobs/HEX           the bytes
-//! DIR/lock                held while a process uses DIR
 //! ```
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +21,7 @@ use bytes::Bytes;
 use crate::catalogue::Sha256;
 
 use super::super::Error;
+use super::super::state_dir::{StateDir, TEMPORARY, read_at_most, write_atomically};
 use super::index;
 use super::kept::Kept;
 
@@ -35,37 +34,14 @@ pub struct Store {
     blobs: PathBuf,
     /// What the index says on disk, so that it is not written again.
     written: Mutex<Vec<u8>>,
-    /// Locked until dropped.
-    lock: File,
-}
-
-impl Drop for Store {
-    /// Closing the file is not enough: a child that another thread is just starting holds a copy of it until it execs,
-    /// and a flock(2) lasts as long as any copy.
-    fn drop(&mut self) {
-        let _ = self.lock.unlock();
-    }
+    /// Locked as long as this lives.
+    _dir: Arc<StateDir>,
 }
 
 impl Store {
-    pub fn open(dir: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::StateDir { path: dir.to_owned(), source };
-        let blobs = dir.join("blobs");
-        DirBuilder::new().recursive(true).mode(0o700).create(&blobs).map_err(failed)?;
-        // It may have been there before, with whatever mode.
-        fs::set_permissions(&blobs, fs::Permissions::from_mode(0o700)).map_err(failed)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(dir.join("lock"))
-            .map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::StateDirInUse { path: dir.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
-        }
-        Ok(Store { index: dir.join("index.json"), blobs, written: Mutex::default(), lock })
+    pub fn open(dir: Arc<StateDir>) -> Result<Self, Error> {
+        let blobs = dir.folder("blobs")?;
+        Ok(Store { index: dir.join("index.json"), blobs, written: Mutex::default(), _dir: dir })
     }
 
     /// Everything a former process left that is still of use.
@@ -145,31 +121,5 @@ impl Store {
                 let _ = fs::remove_file(file.path());
             }
         }
-    }
-}
-
-const TEMPORARY: &str = ".new";
-
-/// Old or new, never half: rename(2) replaces in one step, and fsync before it keeps a power cut from leaving an empty file.
-fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(TEMPORARY);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-/// An error if the file is longer: then it is not what we wrote.
-fn read_at_most(path: &Path, bytes: usize) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    File::open(path)?.take(bytes as u64 + 1).read_to_end(&mut content)?;
-    match content.len() <= bytes {
-        true => Ok(content),
-        false => Err(io::Error::new(io::ErrorKind::InvalidData, "longer than what was written")),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::catalogue::{Artifact, ArtifactPath, Sensitivity};
+use crate::catalogue::{Artifact, ArtifactPath, Sensitivity, StaticEntry};
 
 use super::super::refusal::Refusal;
 use super::Folder;
@@ -12,7 +12,7 @@ struct Document<'a> {
     generation: String,
     folder: &'a str,
     artifacts: Vec<Item<'a>>,
-    static_files: Vec<&'a ArtifactPath>,
+    static_files: Vec<StaticEntry<'a>>,
 }
 
 /// One artifact, to the outside. Its digests are given to everybody: `SHA256SUMS` and Ignition name them, too.
@@ -29,12 +29,13 @@ struct Item<'a> {
 pub fn render(folder: &Folder) -> Result<String, Refusal> {
     let generation = &folder.served.generation;
     let artifacts = generation.catalogue.iter().filter(|(path, _)| folder.rest(path).is_some());
-    let static_files = generation.static_files.keys().filter(|path| folder.rest(path).is_some());
+    let static_files =
+        generation.catalogue.static_files.iter().filter(|(path, _)| folder.rest(path).is_some());
     let document = Document {
         generation: folder.served.id.to_string(),
         folder: &folder.path,
         artifacts: artifacts.map(|(path, artifact)| item(path, artifact)).collect(),
-        static_files: static_files.collect(),
+        static_files: static_files.map(|(path, file)| StaticEntry::of(path, file)).collect(),
     };
     // Strings and numbers only: there is nothing to refuse.
     let text =

@@ -7,7 +7,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
-use crate::catalogue::{Artifact, ArtifactPath, Audience};
+use crate::catalogue::{Artifact, ArtifactPath, Audience, StaticFile};
 
 use super::super::log::short;
 use super::super::refusal::Refusal;
@@ -49,7 +49,7 @@ struct Page<'a> {
     crumbs: Vec<Link<'a>>,
     folders: Vec<Link<'a>>,
     files: Vec<File<'a>>,
-    static_files: Vec<Link<'a>>,
+    static_files: Vec<File<'a>>,
     degraded: bool,
     generation: String,
     loaded_at: String,
@@ -67,19 +67,18 @@ impl<'a> Page<'a> {
     fn of(folder: &'a Folder) -> Self {
         let generation = &folder.served.generation;
         let here = |path: &ArtifactPath| folder.rest(path).is_some_and(|rest| !rest.contains('/'));
-        let paths = generation.catalogue.iter().map(|(path, _)| path).chain(generation.static_files.keys());
+        let paths =
+            generation.catalogue.iter().map(|(path, _)| path).chain(generation.catalogue.static_files.keys());
         let deeper = paths.filter_map(|path| folder.rest(path)?.split_once('/'));
         let folders: BTreeSet<&str> = deeper.map(|(name, _)| name).collect();
         let artifacts = generation.catalogue.iter().filter(|(path, _)| here(path));
-        let static_files = generation.static_files.keys().filter(|path| here(path));
+        let static_files = generation.catalogue.static_files.iter().filter(|(path, _)| here(path));
         Page {
             folder: &folder.path,
             crumbs: crumbs(&folder.path),
             folders: folders.into_iter().map(|name| below(&folder.path, name)).collect(),
             files: artifacts.map(|(path, artifact)| file(path, artifact)).collect(),
-            static_files: static_files
-                .map(|path| Link { name: path.file_name(), path: path.to_string() })
-                .collect(),
+            static_files: static_files.map(|(path, file)| file_on_disk(path, file)).collect(),
             degraded: folder.degraded,
             generation: short(folder.served.id),
             loaded_at: humantime::format_rfc3339_seconds(folder.served.loaded_at).to_string(),
@@ -110,10 +109,21 @@ fn file<'a>(path: &'a ArtifactPath, artifact: &Artifact) -> File<'a> {
     File {
         name: path.file_name(),
         path: path.as_str(),
-        size: human_size(artifact.bytes().len()),
+        size: human_size(artifact.bytes().len() as u64),
         sha256: sha256.to_string(),
         short_sha256: short(sha256),
         secret_for: artifact.is_secret().then(|| names(&artifact.audience)),
+    }
+}
+
+fn file_on_disk<'a>(path: &'a ArtifactPath, file: &StaticFile) -> File<'a> {
+    File {
+        name: path.file_name(),
+        path: path.as_str(),
+        size: human_size(file.stamp.size),
+        sha256: file.sha256.map(|digest| digest.to_string()).unwrap_or_default(),
+        short_sha256: file.sha256.map(short).unwrap_or_default(),
+        secret_for: None,
     }
 }
 
@@ -125,7 +135,7 @@ fn names(audience: &Audience) -> String {
 }
 
 /// `812 B`, `1.4 KiB`, `2.0 MiB`.
-fn human_size(bytes: usize) -> String {
+fn human_size(bytes: u64) -> String {
     let kibibytes = bytes as f64 / 1024.0;
     match bytes {
         0..1024 => format!("{bytes} B"),

@@ -125,28 +125,3 @@ async fn a_loader_that_panics_is_our_failure_and_not_the_end() {
     assert_eq!((reply.status, reply.header("retry-after")), (503, Some("5")));
     assert_eq!(server.get("/healthz").await.status, 200);
 }
-
-#[tokio::test]
-async fn a_static_file_is_streamed_with_ranges_and_its_loss_is_503() {
-    let folder = tempfile::tempdir().unwrap();
-    let image = folder.path().join("rootfs.img");
-    std::fs::write(&image, b"0123456789").unwrap();
-    let file = image.clone();
-    let server = start(config(), move || {
-        let mut generation = generation("a");
-        generation.static_files.insert("fcos/rootfs.img".parse().unwrap(), file.clone());
-        good(generation)
-    })
-    .await;
-    let reply = server.get("/fcos/rootfs.img").await;
-    assert_eq!((reply.status, reply.text(), reply.header("content-length")), (200, "0123456789", Some("10")));
-    let reply = server.send("GET", "/fcos/rootfs.img", &[("Range", "bytes=2-4")]).await;
-    assert_eq!((reply.status, reply.text()), (206, "234"));
-    let reply = server.send("HEAD", "/fcos/rootfs.img", &[]).await;
-    assert_eq!((reply.status, reply.header("content-length")), (200, Some("10")));
-    let reply = server.send("GET", "/fcos/rootfs.img", &[("Range", "bytes=20-")]).await;
-    assert_eq!(reply.status, 416);
-    std::fs::remove_file(&image).unwrap();
-    let reply = server.get("/fcos/rootfs.img").await;
-    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("5")));
-}

@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 
 use crate::server::archive::Archive;
 use crate::server::connection::Endpoints;
+use crate::server::journal::Chronicle;
 use crate::server::log::{LogFormat, lines};
 use crate::server::reload::{Reloader, Trigger};
 use crate::server::routes::routes;
@@ -41,7 +42,7 @@ impl Lines {
 
 fn state() -> Arc<ServerState> {
     let archive = Archive::open(KEEP_GENERATIONS_FOR, 1 << 20, None).unwrap();
-    Arc::new(ServerState::new(SecretsPolicy::default(), archive))
+    Arc::new(ServerState::new(SecretsPolicy::default(), archive, Chronicle::open(None).unwrap()))
 }
 
 fn serving() -> Status {

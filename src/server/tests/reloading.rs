@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::catalogue::Sha256;
-use crate::generation::Loaded;
+use crate::generation::{Loaded, Unfinished};
 use crate::server::Config;
 
 use super::client::{Running, config, start, start_polling};
@@ -253,5 +253,34 @@ async fn edits_under_load_give_no_failed_and_no_mixed_response() {
     done.store(1, Ordering::SeqCst);
     for client in clients {
         assert!(client.await.unwrap() > 10);
+    }
+}
+
+#[tokio::test]
+async fn what_a_load_leaves_over_is_done_beside_it_and_then_it_loads_again() {
+    let is_done = Arc::new(AtomicBool::new(false));
+    let may_end = Arc::new(AtomicBool::new(false));
+    let (done, end) = (is_done.clone(), may_end.clone());
+    let load = move || {
+        if done.load(Ordering::SeqCst) {
+            return good(generation("b"));
+        }
+        let (done, end) = (done.clone(), end.clone());
+        let work = move || {
+            while !end.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            done.store(true, Ordering::SeqCst);
+        };
+        Loaded { unfinished: Some(Unfinished::new(work)), ..good(generation("a")) }
+    };
+    let server = start(quick(), load).await;
+    let script = async || server.get(&format!("/{SCRIPT}")).await.text().to_owned();
+    assert_eq!(script().await, "#!/bin/sh\n# a\n", "nobody waits for it");
+    may_end.store(true, Ordering::SeqCst);
+    let begin = Instant::now();
+    while script().await != "#!/bin/sh\n# b\n" {
+        assert!(begin.elapsed() < Duration::from_secs(20), "it does not load again");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -14,6 +14,7 @@ use crate::generation::Generation;
 use crate::server::SecretsPolicy;
 use crate::server::archive::Archive;
 use crate::server::connection::Endpoints;
+use crate::server::journal::Chronicle;
 use crate::server::routes::routes;
 use crate::server::state::{Served, ServerState, Status};
 
@@ -22,7 +23,7 @@ use super::site::{CONF, SCRIPT, generation, inventory};
 
 fn state(secrets: SecretsPolicy) -> Arc<ServerState> {
     let archive = Archive::open(config().keep_generations_for, 1 << 20, None).unwrap();
-    Arc::new(ServerState::new(secrets, archive))
+    Arc::new(ServerState::new(secrets, archive, Chronicle::open(None).unwrap()))
 }
 
 fn serve(state: &ServerState, generation: Generation) {

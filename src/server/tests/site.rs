@@ -1,7 +1,5 @@
 //! A small site made by hand, since the server does not know the loader.
 
-use std::collections::BTreeMap;
-
 use crate::catalogue::{Alternative, Artifact, Audience, Catalogue, Digest, Sensitivity};
 use crate::generation::{Generation, Loaded};
 use crate::inventory::{self, Inventory};
@@ -70,15 +68,20 @@ pub fn with(artifacts: Vec<(&str, Artifact)>) -> Generation {
     for (path, artifact) in artifacts {
         catalogue.insert(id(path), artifact).unwrap();
     }
-    Generation { inventory: inventory(), catalogue, static_files: BTreeMap::new() }
+    Generation { inventory: inventory(), catalogue, static_dir: None }
 }
 
 pub fn good(generation: Generation) -> Loaded {
-    Loaded { generation: Some(generation), report: Report::new(), inputs: Default::default() }
+    Loaded {
+        generation: Some(generation),
+        report: Report::new(),
+        inputs: Default::default(),
+        unfinished: None,
+    }
 }
 
 pub fn broken(why: &str) -> Loaded {
     let mut report = Report::new();
     report.push(Finding::error("hosts.lenovo3.mac", why));
-    Loaded { generation: None, report, inputs: Default::default() }
+    Loaded { generation: None, report, inputs: Default::default(), unfinished: None }
 }

@@ -3,7 +3,7 @@
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 
-use super::namespace::{Namespace, Process};
+use crate::namespace::{Namespace, Process};
 
 /// What it answers; read anew for each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

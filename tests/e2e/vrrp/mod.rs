@@ -9,7 +9,6 @@ mod cluster;
 mod failures;
 mod health;
 mod measure;
-pub mod namespace;
 mod node;
 mod ownership;
 mod shape;

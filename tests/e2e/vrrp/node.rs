@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::api::{Answer, Api};
-use super::namespace::{Namespace, Process};
+use crate::namespace::{Namespace, Process};
 
 pub struct Node {
     pub name: String,

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::namespace::Namespace;
 use super::node::Node;
+use crate::namespace::Namespace;
 
 /// A switch that drops nothing.
 pub struct Switch {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use super::namespace::{Namespace, Process};
+use crate::namespace::{Namespace, Process};
 
 /// The nodes that hold each address.
 pub type Holders = BTreeMap<IpAddr, BTreeSet<usize>>;

@@ -35,11 +35,15 @@ impl Process {
         let _ = kill_process(Pid::from_child(&self.0), signal);
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+
     /// Waits for the end, and brings it about after `limit`.
     pub fn end(&mut self, limit: Duration) {
         let begin = Instant::now();
         while begin.elapsed() < limit {
-            if self.0.try_wait().unwrap().is_some() {
+            if self.has_ended() {
                 return;
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -84,8 +88,18 @@ impl Namespace {
 
     /// A command that runs in here, as the process that is started; before others, since this machine is shared.
     pub fn command(&self, program: &str) -> Command {
+        self.with_niceness(-10, program)
+    }
+
+    /// The same, but after others.
+    pub fn patient_command(&self, program: &str) -> Command {
+        self.with_niceness(10, program)
+    }
+
+    fn with_niceness(&self, niceness: i8, program: &str) -> Command {
         let mut inside = bound_to_this_thread("nsenter");
-        inside.args(["--target", &self.id(), "--net", "--mount"]).args(["nice", "--adjustment=-10", program]);
+        inside.args(["--target", &self.id(), "--net", "--mount"]);
+        inside.args(["nice", &format!("--adjustment={niceness}"), program]);
         inside
     }
 

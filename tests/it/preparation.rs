@@ -1,7 +1,7 @@
 //! The plan of a reinstall: what is done, what is left and why, and when it is refused.
 
 use pxe_serve::cluster::node::Node;
-use pxe_serve::cluster::reinstall::{Step, Wish, names_in_known_hosts, plan};
+use pxe_serve::cluster::preparation::{Step, Wish, names_in_known_hosts, plan};
 use pxe_serve::inventory::{self, Inventory};
 
 fn inventory(edit: impl Fn(String) -> String) -> Inventory {

@@ -1,0 +1,51 @@
+//! An iPXE script that says something on the machine's console, waits, and tries again.
+//!
+//! iPXE shows no body of an error, so what a person in front of the machine should read comes as a script.
+
+/// Long enough to read it, short enough that nobody presses reset.
+const WAIT_SECONDS: u32 = 10;
+
+/// Two lines of 80 columns.
+const LINE_MAX: usize = 150;
+
+/// Half a console of 25 rows, each line perhaps two.
+const LINES_MAX: usize = 8;
+
+/// The path alone: iPXE resolves it against the URL that this script came from, and what `base_url` is may be what is
+/// broken. `--replace`: a script that calls itself for an hour must not pile up.
+const AGAIN: &str = "chain --replace /pxe/boot.ipxe || goto again";
+
+pub fn console(lines: &[String]) -> String {
+    let mut script = "#!ipxe\n:again\n".to_owned();
+    for line in lines.iter().take(LINES_MAX) {
+        script.push_str(&format!("echo pxe-serve: {}\n", harmless(line)));
+    }
+    if lines.len() > LINES_MAX {
+        script.push_str(&format!("echo pxe-serve: and {} more\n", lines.len() - LINES_MAX));
+    }
+    script + &format!("echo pxe-serve: trying again in {WAIT_SECONDS} s\nsleep {WAIT_SECONDS}\n{AGAIN}\n")
+}
+
+/// What `echo` prints as it stands. iPXE expands `${`; it takes the words `||` and `&&` for operators, `;` for the end of
+/// the command and `#` for a comment (tried with builds of 2019 and 2025); its console knows ASCII.
+fn harmless(text: &str) -> String {
+    let mut safe = String::new();
+    for character in text.chars() {
+        match character {
+            '…' => safe.push_str("..."),
+            '—' | '–' => safe.push('-'),
+            '’' | '‘' => safe.push('\''),
+            '“' | '”' => safe.push('"'),
+            _ if !(character == ' ' || character.is_ascii_graphic()) => safe.push('?'),
+            '{' if safe.ends_with('$') => safe.push_str(" {"),
+            ';' | '#' if safe.is_empty() || safe.ends_with(' ') => safe.extend(['\'', character, '\'']),
+            '|' | '&' if safe.ends_with(character) => safe.extend([' ', character]),
+            _ => safe.push(character),
+        }
+        if safe.len() > LINE_MAX {
+            safe.truncate(LINE_MAX);
+            return safe + "...";
+        }
+    }
+    safe
+}

@@ -1,0 +1,89 @@
+//! What a host boots now: by what an operator said, else by its `boot` in the inventory and what was reported.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::inventory::{BootPolicy, Host, InstallForm, Inventory};
+
+use super::{Arming, History, HostHistory, Moment};
+
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// With the Ignition config of this name.
+    Install(String),
+    Live,
+    Local,
+}
+
+/// A choice, and what it follows from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    pub boots: Choice,
+    pub why: String,
+}
+
+/// A router without a battery starts in the past, and NTP sets it right: an arming that lies further in the future than
+/// clocks drift was made before the clock went back, and how much of it is over nobody knows.
+const CLOCK_DRIFT: Duration = Duration::from_secs(300);
+
+pub fn decide(inventory: &Inventory, host: &Host, history: &History, now: Moment) -> Decision {
+    let known = history.of(host.name.as_str());
+    let install = |bootstrap, why: String| {
+        let boots = Choice::Install(config_name(inventory, host, history, bootstrap));
+        Decision { boots, why }
+    };
+    if let Some(arming) = known.and_then(|known| in_force(known, now)) {
+        return install(arming.bootstrap, format!("armed until {}", arming.until));
+    }
+    let as_written = |boots, word| Decision { boots, why: format!("boot: {word}") };
+    match host.boot {
+        BootPolicy::Install => install(false, "boot: install".into()),
+        BootPolicy::Live => as_written(Choice::Live, "live"),
+        BootPolicy::Local => as_written(Choice::Local, "local"),
+        BootPolicy::InstallOnce => match known.and_then(|known| known.installed.as_ref()) {
+            Some(installed) => Decision {
+                boots: Choice::Local,
+                why: format!("{} installed {}", installed.config, installed.at),
+            },
+            None => install(false, "not installed yet".into()),
+        },
+    }
+}
+
+/// The arming that holds now.
+pub fn in_force(known: &HostHistory, now: Moment) -> Option<&Arming> {
+    known.armed.as_ref().filter(|arming| arming.at <= now.plus(CLOCK_DRIFT) && now < arming.until)
+}
+
+/// A cluster is bootstrapped once: afterwards the bootstrap host joins what it started, whatever `k3s.phase` says. A
+/// single server has nobody to join.
+fn config_name(inventory: &Inventory, host: &Host, history: &History, bootstrap: bool) -> String {
+    use crate::inventory::Phase;
+    if host.name != inventory.k3s.bootstrap_host {
+        return host.name.to_string();
+    }
+    let is_single = inventory.control_planes().count() == 1;
+    let is_first = inventory.k3s.phase == Phase::Bootstrap && !history.is_bootstrapped();
+    let phase = if bootstrap || is_single || is_first { "bootstrap" } else { "reinstall" };
+    format!("{}-{phase}", host.name)
+}
+
+/// With `install: kernel_arguments` nobody reports from the live system. An install that a host was sent into counts
+/// as done when it fetched its Ignition since and now asks for a boot script again: the installer fetches it last but
+/// for the image, and an install that fails stops in a shell and does not reboot.
+pub fn presumed_installed(form: InstallForm, known: Option<&HostHistory>) -> Option<&str> {
+    let installing = known?.installing.as_ref()?;
+    (form == InstallForm::KernelArguments && installing.fetched_ignition)
+        .then_some(installing.config.as_str())
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Choice::Install(config) => write!(f, "install {config}"),
+            Choice::Live => f.write_str("live"),
+            Choice::Local => f.write_str("local disk"),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What happened to each host, event by event, and what of it matters for its next boot.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::Sha256;
+use crate::ids::HostName;
+
+use super::{Choice, Moment};
+
+/// One thing that happened to a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// It asked for its boot script, and got this one.
+    Script {
+        boots: Choice,
+    },
+    /// It fetched this Ignition config.
+    Ignition {
+        config: String,
+        sha256: Sha256,
+    },
+    /// It fetched another rendered file.
+    File {
+        path: String,
+    },
+    /// It fetched a file of `--static`.
+    Image {
+        path: String,
+    },
+    /// The installer reported that the disk is written.
+    Installed {
+        config: String,
+        #[serde(default)]
+        ignition: Option<Sha256>,
+    },
+    /// Nobody reports with `install: kernel_arguments`: see [`super::presumed_installed`].
+    PresumedInstalled {
+        config: String,
+    },
+    InstallFailed {
+        config: String,
+        #[serde(default)]
+        message: String,
+    },
+    /// The installed system reported its first boot.
+    Booted {
+        config: String,
+        #[serde(default)]
+        ignition: Option<Sha256>,
+    },
+    Armed {
+        until: Moment,
+        bootstrap: bool,
+    },
+    Disarmed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dated {
+    pub at: Moment,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Of all hosts that anything is known of, also of those that the inventory has no more: who comes back is not new.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History {
+    hosts: BTreeMap<HostName, HostHistory>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostHistory {
+    #[serde(default)]
+    pub installed: Option<Installed>,
+    #[serde(default)]
+    pub armed: Option<Arming>,
+    /// An install script was given, and nothing was reported since.
+    #[serde(default)]
+    pub installing: Option<Installing>,
+    /// Its bootstrap config was installed once.
+    #[serde(default)]
+    pub bootstrapped: bool,
+    /// The latest, the newest last.
+    #[serde(default)]
+    pub events: VecDeque<Dated>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installed {
+    pub at: Moment,
+    pub config: String,
+}
+
+/// An operator's word that the host may be installed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arming {
+    pub at: Moment,
+    pub until: Moment,
+    pub bootstrap: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installing {
+    pub at: Moment,
+    pub config: String,
+    pub fetched_ignition: bool,
+}
+
+/// Two whole boots with all their files.
+const EVENTS_KEPT: usize = 40;
+
+/// Whether `config` is one of the names that this host's Ignition configs can have, now or by an earlier inventory.
+pub fn is_config_of(host: &HostName, config: &str) -> bool {
+    match config.strip_prefix(host.as_str()) {
+        Some(rest) => ["", "-bootstrap", "-reinstall"].contains(&rest),
+        None => false,
+    }
+}
+
+impl History {
+    pub fn of(&self, host: &str) -> Option<&HostHistory> {
+        self.hosts.get(host)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&HostName, &HostHistory)> {
+        self.hosts.iter()
+    }
+
+    /// As read from a snapshot.
+    pub fn insert(&mut self, host: HostName, history: HostHistory) {
+        self.hosts.insert(host, history);
+    }
+
+    /// Some host was installed with its bootstrap config: there is a cluster.
+    pub fn is_bootstrapped(&self) -> bool {
+        self.hosts.values().any(|host| host.bootstrapped)
+    }
+
+    /// Whether it says just what was noted last: a machine that asks every ten seconds is no news each time.
+    pub fn repeats(&self, host: &HostName, event: &Event) -> bool {
+        self.of(host.as_str()).and_then(|host| host.events.back()).is_some_and(|last| last.event == *event)
+    }
+
+    pub fn apply(&mut self, host: &HostName, dated: Dated) {
+        let known = self.hosts.entry(host.clone()).or_default();
+        known.fold(host, dated.at, &dated.event);
+        if known.events.back().is_some_and(|last| last.event == dated.event) {
+            known.events.pop_back();
+        }
+        known.events.push_back(dated);
+        if known.events.len() > EVENTS_KEPT {
+            known.events.pop_front();
+        }
+    }
+}
+
+impl HostHistory {
+    fn fold(&mut self, host: &HostName, at: Moment, event: &Event) {
+        match event {
+            Event::Script { boots: Choice::Install(config) } => {
+                self.installing = Some(Installing { at, config: config.clone(), fetched_ignition: false });
+            }
+            Event::Script { .. } | Event::InstallFailed { .. } => self.installing = None,
+            Event::Ignition { .. } => {
+                if let Some(installing) = &mut self.installing {
+                    installing.fetched_ignition = true;
+                }
+            }
+            Event::Installed { config, .. } | Event::PresumedInstalled { config } => {
+                self.finish(host, at, config);
+            }
+            // A system that was installed before the host was armed may still be reporting.
+            Event::Booted { config, .. } => match (&self.armed, &self.installing) {
+                (Some(_), None) => {
+                    self.installed.get_or_insert(Installed { at, config: config.clone() });
+                    self.bootstrapped |= is_bootstrap_of(host, config);
+                }
+                _ => self.finish(host, at, config),
+            },
+            Event::Armed { until, bootstrap } => {
+                self.armed = Some(Arming { at, until: *until, bootstrap: *bootstrap });
+                self.installing = None;
+            }
+            Event::Disarmed => self.armed = None,
+            Event::File { .. } | Event::Image { .. } => {}
+        }
+    }
+
+    fn finish(&mut self, host: &HostName, at: Moment, config: &str) {
+        self.installed = Some(Installed { at, config: config.to_owned() });
+        self.armed = None;
+        self.installing = None;
+        self.bootstrapped |= is_bootstrap_of(host, config);
+    }
+}
+
+fn is_bootstrap_of(host: &HostName, config: &str) -> bool {
+    config.strip_prefix(host.as_str()) == Some("-bootstrap")
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Script { boots } => write!(f, "was told: {boots}"),
+            Event::Ignition { config, .. } => write!(f, "fetched its Ignition {config}"),
+            Event::File { path } | Event::Image { path } => write!(f, "fetched {path}"),
+            Event::Installed { config, .. } => write!(f, "installed {config}"),
+            Event::PresumedInstalled { config } => write!(f, "installed {config}, as it seems"),
+            Event::InstallFailed { config, message } if message.is_empty() => {
+                write!(f, "install of {config} failed")
+            }
+            Event::InstallFailed { config, message } => write!(f, "install of {config} failed: {message}"),
+            Event::Booted { config, .. } => write!(f, "booted {config} from its disk"),
+            Event::Armed { until, bootstrap: false } => write!(f, "armed until {until}"),
+            Event::Armed { until, bootstrap: true } => write!(f, "armed to bootstrap until {until}"),
+            Event::Disarmed => f.write_str("disarmed"),
+        }
+    }
+}

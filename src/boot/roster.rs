@@ -1,0 +1,53 @@
+//! All hosts as an operator sees them: what each would boot now and why, and what happened to it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::HostName;
+use crate::inventory::{BootPolicy, Inventory};
+
+use super::decision::in_force;
+use super::{
+    Choice, Decision, History, HostHistory, Identity, Machine, Moment, Stranger, Strangers, decide, identify,
+};
+
+/// What `GET /pxe/hosts` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roster {
+    pub hosts: Vec<HostEntry>,
+    pub unknown: Vec<Stranger>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostEntry {
+    pub name: HostName,
+    /// `boot` in the inventory.
+    pub policy: String,
+    pub boots: Choice,
+    pub why: String,
+    #[serde(flatten)]
+    pub history: HostHistory,
+}
+
+pub fn roster(inventory: &Inventory, history: &History, strangers: &Strangers, now: Moment) -> Roster {
+    let hosts = inventory.hosts.iter().map(|host| {
+        let Decision { boots, why } = decide(inventory, host, history, now);
+        let mut known = history.of(host.name.as_str()).cloned().unwrap_or_default();
+        // What is over arms nobody.
+        known.armed = in_force(&known, now).copied();
+        let policy = policy_name(host.boot).to_owned();
+        HostEntry { name: host.name.clone(), policy, boots, why, history: known }
+    });
+    // Some are somebody since the inventory was edited.
+    let is_host = |machine: &Machine| matches!(identify(inventory, machine), Identity::Host(_));
+    let unknown = strangers.latest().into_iter().filter(|stranger| !is_host(&stranger.machine));
+    Roster { hosts: hosts.collect(), unknown: unknown.collect() }
+}
+
+fn policy_name(policy: BootPolicy) -> &'static str {
+    match policy {
+        BootPolicy::InstallOnce => "install_once",
+        BootPolicy::Install => "install",
+        BootPolicy::Live => "live",
+        BootPolicy::Local => "local",
+    }
+}

@@ -1,0 +1,323 @@
+//! Nobody reinstalls by accident, and nobody makes a second cluster.
+
+use proptest::prelude::*;
+
+use super::super::{
+    Choice, Dated, Event, History, Machine, Moment, Strangers, decide, presumed_installed, roster,
+};
+use super::{inventory_with, three};
+use crate::inventory::{InstallForm, Inventory};
+
+fn at(seconds: u64) -> Moment {
+    Moment::from_unix(1_800_000_000 + seconds)
+}
+
+struct Told<'i> {
+    inventory: &'i Inventory,
+    history: History,
+    now: u64,
+}
+
+impl<'i> Told<'i> {
+    fn new(inventory: &'i Inventory) -> Self {
+        Told { inventory, history: History::default(), now: 0 }
+    }
+
+    fn happens(&mut self, host: &str, event: Event) {
+        let host = &self.inventory.host(host).unwrap().name;
+        self.history.apply(host, Dated { at: at(self.now), event });
+    }
+
+    fn now(&self, host: &str) -> Choice {
+        decide(self.inventory, self.inventory.host(host).unwrap(), &self.history, at(self.now)).boots
+    }
+
+    /// A boot as the server does it.
+    fn boots(&mut self, host: &str, form: InstallForm) -> Choice {
+        if let Some(config) = presumed_installed(form, self.history.of(host)).map(str::to_owned) {
+            self.happens(host, Event::PresumedInstalled { config });
+        }
+        let boots = self.now(host);
+        self.happens(host, Event::Script { boots: boots.clone() });
+        boots
+    }
+}
+
+fn install(config: &str) -> Choice {
+    Choice::Install(config.into())
+}
+
+fn installed(config: &str) -> Event {
+    Event::Installed { config: config.into(), ignition: None }
+}
+
+fn booted(config: &str) -> Event {
+    Event::Booted { config: config.into(), ignition: None }
+}
+
+fn armed_for(told: &Told<'_>, seconds: u64, bootstrap: bool) -> Event {
+    Event::Armed { until: at(told.now + seconds), bootstrap }
+}
+
+fn ignition(config: &str) -> Event {
+    Event::Ignition { config: config.into(), sha256: crate::catalogue::Sha256::of(b"") }
+}
+
+#[test]
+fn a_host_installs_until_it_reports_and_then_starts_from_its_disk() {
+    for report in [installed("two"), booted("two")] {
+        let inventory = three("reinstall");
+        let mut told = Told::new(&inventory);
+        assert_eq!(told.boots("two", InstallForm::Verified), install("two"));
+        told.happens("two", ignition("two"));
+        told.happens("two", Event::InstallFailed { config: "two".into(), message: String::new() });
+        assert_eq!(told.boots("two", InstallForm::Verified), install("two"));
+        told.happens("two", report);
+        assert_eq!(told.boots("two", InstallForm::Verified), Choice::Local);
+    }
+}
+
+#[test]
+fn an_arming_lasts_for_one_install_or_its_time() {
+    let inventory = three("reinstall");
+    let mut told = Told::new(&inventory);
+    told.happens("two", installed("two"));
+    told.happens("two", armed_for(&told, 60, false));
+    assert_eq!(told.boots("two", InstallForm::Verified), install("two"));
+    assert_eq!(told.boots("two", InstallForm::Verified), install("two"), "the first attempt did not get far");
+    told.happens("two", installed("two"));
+    assert_eq!(told.boots("two", InstallForm::Verified), Choice::Local);
+
+    told.happens("two", armed_for(&told, 60, false));
+    told.now += 59;
+    assert_eq!(told.now("two"), install("two"));
+    told.now += 1;
+    assert_eq!(told.now("two"), Choice::Local);
+
+    told.happens("two", armed_for(&told, 60, false));
+    told.happens("two", Event::Disarmed);
+    assert_eq!(told.now("two"), Choice::Local);
+}
+
+#[test]
+fn a_late_report_of_the_system_before_does_not_disarm() {
+    let inventory = three("reinstall");
+    let mut told = Told::new(&inventory);
+    told.happens("two", armed_for(&told, 60, false));
+    told.happens("two", booted("two"));
+    assert_eq!(told.boots("two", InstallForm::Verified), install("two"));
+    told.happens("two", booted("two"));
+    assert_eq!(told.now("two"), Choice::Local);
+}
+
+#[test]
+fn a_clock_that_went_back_does_not_lengthen_an_arming() {
+    let inventory = three("reinstall");
+    let mut told = Told::new(&inventory);
+    told.now = 100_000;
+    told.happens("two", installed("two"));
+    told.happens("two", armed_for(&told, 60, false));
+    told.now -= 2;
+    assert_eq!(told.now("two"), install("two"));
+    told.now = 0;
+    assert_eq!(told.now("two"), Choice::Local);
+}
+
+#[test]
+fn the_policy_decides_where_nobody_did() {
+    let hosts = "  a: {address: 192.168.26.5, mac: 52:54:00:00:00:01, boot: live}
+  b: {address: 192.168.26.6, mac: 52:54:00:00:00:02, boot: local}
+  c: {address: 192.168.26.7, mac: 52:54:00:00:00:03, boot: install}
+";
+    let inventory = inventory_with("reinstall", hosts);
+    let mut told = Told::new(&inventory);
+    told.happens("c", installed("c"));
+    assert_eq!([told.now("a"), told.now("b"), told.now("c")], [Choice::Live, Choice::Local, install("c")]);
+    told.happens("b", armed_for(&told, 60, false));
+    assert_eq!(told.boots("b", InstallForm::Verified), install("b"));
+    told.happens("b", installed("b"));
+    assert_eq!(told.now("b"), Choice::Local);
+}
+
+#[test]
+fn the_cluster_is_bootstrapped_once() {
+    let inventory = three("bootstrap");
+    let mut told = Told::new(&inventory);
+    assert_eq!(told.boots("one", InstallForm::Verified), install("one-bootstrap"));
+    assert_eq!(told.boots("one", InstallForm::Verified), install("one-bootstrap"), "nothing was reported");
+    told.happens("one", installed("one-bootstrap"));
+    told.happens("one", armed_for(&told, 60, false));
+    assert_eq!(told.now("one"), install("one-reinstall"));
+    told.happens("one", armed_for(&told, 60, true));
+    assert_eq!(told.now("one"), install("one-bootstrap"));
+
+    // The inventory names another bootstrap host: there is a cluster all the same.
+    let hosts = "  two: {address: 192.168.26.6, mac: 52:54:00:00:00:02}
+  one: {address: 192.168.26.5, mac: 52:54:00:00:00:01}
+  three: {address: 192.168.26.7, mac: 52:54:00:00:00:03}
+";
+    let edited = inventory_with("bootstrap", hosts);
+    let told = Told { inventory: &edited, ..told };
+    assert_eq!(told.now("two"), install("two-reinstall"));
+}
+
+#[test]
+fn a_single_server_always_bootstraps() {
+    let inventory = inventory_with("bootstrap", "  one: {address: 192.168.26.5, mac: 52:54:00:00:00:01}\n");
+    let mut told = Told::new(&inventory);
+    told.happens("one", installed("one-bootstrap"));
+    told.happens("one", armed_for(&told, 60, false));
+    assert_eq!(told.now("one"), install("one-bootstrap"));
+}
+
+#[test]
+fn where_nobody_reports_an_install_is_done_when_the_host_comes_back() {
+    let inventory = three("bootstrap");
+    let mut told = Told::new(&inventory);
+    assert_eq!(told.boots("one", InstallForm::KernelArguments), install("one-bootstrap"));
+    assert_eq!(
+        told.boots("one", InstallForm::KernelArguments),
+        install("one-bootstrap"),
+        "it fetched nothing in between"
+    );
+    told.happens("one", ignition("one-bootstrap"));
+    assert_eq!(told.boots("one", InstallForm::KernelArguments), Choice::Local);
+    told.happens("one", armed_for(&told, 60, false));
+    told.happens("one", ignition("one-bootstrap"));
+    assert_eq!(
+        told.boots("one", InstallForm::KernelArguments),
+        install("one-reinstall"),
+        "it was fetched before the script"
+    );
+    told.happens("one", ignition("one-reinstall"));
+    assert_eq!(told.boots("one", InstallForm::KernelArguments), Choice::Local);
+
+    let mut told = Told::new(&inventory);
+    told.boots("two", InstallForm::Verified);
+    told.happens("two", ignition("two"));
+    assert_eq!(
+        told.boots("two", InstallForm::Verified),
+        install("two"),
+        "here the live system would have said so"
+    );
+}
+
+#[test]
+fn an_operator_sees_each_host_and_who_is_a_stranger_until_the_inventory_knows_it() {
+    let mut strangers = Strangers::default();
+    let machine = Machine::parse(None, Some("mac=52-54-00-00-00-03&buildarch=arm64"));
+    for (second, is_new) in [(0, true), (7, false)] {
+        let seen = strangers.see(&machine, [192, 168, 26, 99].into(), Vec::new(), at(second));
+        assert_eq!(seen, is_new);
+    }
+    let small = inventory_with("reinstall", "  one: {address: 192.168.26.5, mac: 52:54:00:00:00:01}\n");
+    let told = roster(&small, &History::default(), &strangers, at(9));
+    assert_eq!((told.unknown[0].first_seen, told.unknown[0].last_seen), (at(0), at(7)));
+    assert_eq!(
+        (told.hosts[0].policy.as_str(), told.hosts[0].why.as_str()),
+        ("install_once", "not installed yet")
+    );
+    let json = serde_json::to_string(&told).unwrap();
+    assert_eq!(serde_json::from_str::<super::super::Roster>(&json).unwrap(), told);
+
+    let known = roster(&three("reinstall"), &History::default(), &strangers, at(9));
+    assert_eq!(known.unknown, []);
+}
+
+#[test]
+fn strangers_are_bounded_and_the_longest_silent_goes_first() {
+    let mut strangers = Strangers::default();
+    for number in 0..200_u64 {
+        let machine = Machine::parse(None, Some(&format!("mac=0200000000{number:02x}")));
+        strangers.see(&machine, [192, 0, 2, 1].into(), Vec::new(), at(number));
+    }
+    let latest = strangers.latest();
+    assert_eq!((latest.len(), latest[0].last_seen, latest[63].last_seen), (64, at(199), at(136)));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Boot(usize),
+    Report(usize, Event),
+    Arm(usize, u64, bool),
+    Disarm(usize),
+    Wait(u64),
+}
+
+const HOSTS: [&str; 3] = ["one", "two", "three"];
+
+fn step() -> impl Strategy<Value = Step> {
+    let host = 0..2_usize;
+    let report = (host.clone(), 0..4, proptest::bool::ANY).prop_map(|(host, kind, bootstrap)| {
+        let config = match (HOSTS[host], bootstrap) {
+            ("one", true) => "one-bootstrap".to_owned(),
+            ("one", false) => "one-reinstall".to_owned(),
+            (other, _) => other.to_owned(),
+        };
+        let event = match kind {
+            0 => installed(&config),
+            1 => booted(&config),
+            2 => ignition(&config),
+            _ => Event::InstallFailed { config, message: "no disk".into() },
+        };
+        Step::Report(host, event)
+    });
+    prop_oneof![
+        4 => host.clone().prop_map(Step::Boot),
+        4 => report,
+        1 => (host.clone(), 1..100_u64, proptest::bool::ANY).prop_map(|(host, time, b)| Step::Arm(host, time, b)),
+        1 => host.prop_map(Step::Disarm),
+        2 => (0..60_u64).prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    /// Against a model of what operators were promised that knows nothing of the fold.
+    #[test]
+    fn whatever_happens_a_disk_is_written_only_by_an_operators_word_and_a_cluster_made_once(
+        steps in proptest::collection::vec(step(), 1..60), silent in proptest::bool::ANY)
+    {
+        let form = if silent { InstallForm::KernelArguments } else { InstallForm::Verified };
+        let inventory = three("bootstrap");
+        let mut told = Told::new(&inventory);
+        let mut was_installed = [false; 2];
+        let mut was_bootstrapped = false;
+        let mut armed_until: [Option<(u64, bool)>; 2] = [None; 2];
+        for step in steps {
+            match step {
+                Step::Wait(seconds) => told.now += seconds,
+                Step::Arm(host, time, bootstrap) => {
+                    let bootstrap = bootstrap && host == 0;
+                    armed_until[host] = Some((told.now + time, bootstrap));
+                    told.happens(HOSTS[host], armed_for(&told, time, bootstrap));
+                }
+                Step::Disarm(host) => {
+                    armed_until[host] = None;
+                    told.happens(HOSTS[host], Event::Disarmed);
+                }
+                Step::Report(host, event) => {
+                    if let Event::Installed { config, .. } | Event::Booted { config, .. } = &event {
+                        was_installed[host] = true;
+                        was_bootstrapped |= config == "one-bootstrap";
+                    }
+                    if matches!(event, Event::Installed { .. }) {
+                        armed_until[host] = None;
+                    }
+                    told.happens(HOSTS[host], event);
+                }
+                Step::Boot(host) => {
+                    let armed = armed_until[host].filter(|(until, _)| told.now < *until);
+                    if let Choice::Install(config) = told.boots(HOSTS[host], form) {
+                        prop_assert!(armed.is_some() || !was_installed[host], "{config} over an installed system");
+                        let by_word = armed.is_some_and(|(_, bootstrap)| bootstrap);
+                        let second = config == "one-bootstrap" && was_bootstrapped && !by_word;
+                        prop_assert!(!second, "a second cluster");
+                    } else if !was_installed[host] {
+                        prop_assert!(silent, "a host that never reported is not sent to an empty disk");
+                    }
+                }
+            }
+        }
+        prop_assert!(told.history.iter().all(|(_, known)| known.events.len() <= 40));
+    }
+}

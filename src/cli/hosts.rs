@@ -1,0 +1,81 @@
+//! `hosts`: what each host would boot now and why, what happened to it last, and who else asked.
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::boot::{HostEntry, Moment, Roster, Stranger};
+
+use super::ask::ServerArgs;
+
+/// Say what each host would boot from the network now and why, what happened to it last, and which unknown machines asked
+#[derive(Debug, clap::Args)]
+pub struct HostsArgs {
+    /// All that is known, as JSON: the last forty events of each host
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub fn run(args: HostsArgs) -> anyhow::Result<ExitCode> {
+    let roster = args.server.roster()?;
+    let text = match args.json {
+        true => serde_json::to_string_pretty(&roster)? + "\n",
+        false => {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            to_text(&roster, Moment::from_unix(since.as_secs()))
+        }
+    };
+    super::print(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+const HEADINGS: [&str; 6] = ["HOST", "BOOT", "BOOTS NOW", "BECAUSE", "LAST", "AGO"];
+
+fn to_text(roster: &Roster, now: Moment) -> String {
+    let mut rows = vec![HEADINGS.map(str::to_owned)];
+    rows.extend(roster.hosts.iter().map(|host| row(host, now)));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    if !roster.unknown.is_empty() {
+        text.push_str("\nMachines that are no host of the inventory:\n");
+        roster.unknown.iter().for_each(|stranger| text.push_str(&describe(stranger, now)));
+    }
+    text
+}
+
+fn row(host: &HostEntry, now: Moment) -> [String; 6] {
+    let last = host.history.events.back();
+    [
+        host.name.to_string(),
+        host.policy.clone(),
+        host.boots.to_string(),
+        host.why.clone(),
+        last.map_or("-".into(), |last| last.event.to_string()),
+        last.map_or("-".into(), |last| ago(now.since(last.at))),
+    ]
+}
+
+fn describe(stranger: &Stranger, now: Moment) -> String {
+    let Stranger { machine, address, first_seen, last_seen, conflict } = stranger;
+    let kind: Vec<&str> =
+        [&machine.buildarch, &machine.platform].into_iter().flatten().map(String::as_str).collect();
+    let kind = if kind.is_empty() { String::new() } else { format!(" ({})", kind.join(" ")) };
+    let seen = format!("asked {} ago, first {first_seen}", ago(now.since(*last_seen)));
+    let mut text = format!("  {machine}{kind} from {address}, {seen}\n");
+    conflict.iter().for_each(|reason| text.push_str(&format!("    {reason}\n")));
+    text
+}
+
+/// The two largest units: `3days 4h`, `12m 5s`.
+fn ago(time: Duration) -> String {
+    let long = humantime::format_duration(time).to_string();
+    long.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}

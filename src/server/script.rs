@@ -1,0 +1,153 @@
+//! Which boot script a machine gets: who it is, what it boots now, and the artifact for that. An answer is always a script,
+//! since iPXE shows no body of an error.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::response::{IntoResponse as _, Response};
+
+use crate::boot::{Choice, Event, Identity, Machine, console, decide, identify, presumed_installed};
+use crate::catalogue::{ArtifactPath, BadPath, MediaType};
+use crate::inventory::{Host, Inventory};
+
+use super::answer::answer;
+use super::find::{Found, find};
+use super::journal::now;
+use super::refusal::Refusal;
+use super::state::ServerState;
+use super::target::{Place, Target};
+
+const FOLDER: &str = "/pxe/ipxe";
+const UNKNOWN: &str = "unknown";
+
+/// A request below `/pxe/ipxe`.
+#[derive(Debug)]
+pub enum Asked {
+    /// For a file, by its path.
+    File(Target),
+    /// For what the machine boots.
+    Script(ScriptRequest),
+}
+
+#[derive(Debug)]
+pub struct ScriptRequest {
+    machine: Machine,
+    /// `/pxe/ipxe/NAME.ipxe`, if it is one: perhaps a script of the user's own.
+    target: Target,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let (path, query) = (parts.uri.path(), parts.uri.query());
+        let file = path.strip_prefix(FOLDER).unwrap_or_default().trim_start_matches('/');
+        let is_pinned = query.is_some_and(|query| query.split('&').any(|field| field.starts_with("sha256=")));
+        let name = match file.strip_suffix(".ipxe") {
+            _ if is_pinned => return Ok(Asked::File(Target::from_request_parts(parts, state).await?)),
+            Some(name) => Some(name).filter(|name| *name != UNKNOWN),
+            None if file.is_empty() && query.is_some() => None,
+            None => return Ok(Asked::File(Target::from_request_parts(parts, state).await?)),
+        };
+        let machine = Machine::parse(name, query);
+        // A path that is none names no file; the machine may say who it is even so.
+        let place = format!("pxe/ipxe/{file}").parse().map_or(Place::Root, Place::Path);
+        Ok(Asked::Script(ScriptRequest { machine, target: Target::at(place, parts)? }))
+    }
+}
+
+pub async fn script(state: &ServerState, request: ScriptRequest) -> Response {
+    match chosen(state, request).await {
+        Ok(response) => response,
+        Err(lines) => said(&lines),
+    }
+}
+
+/// `/pxe/boot.ipxe`, or why there is none.
+pub fn or_said(answered: Result<Response, Refusal>) -> Result<Response, Refusal> {
+    match answered {
+        Err(refusal @ (Refusal::NotReady(_) | Refusal::Ours(_))) => Ok(said(&[refusal.to_string()])),
+        other => other,
+    }
+}
+
+async fn chosen(state: &ServerState, request: ScriptRequest) -> Result<Response, Vec<String>> {
+    let ScriptRequest { machine, mut target } = request;
+    let one = |refusal: Refusal| vec![refusal.to_string()];
+    let served = state.status().served().map_err(one)?;
+    let generation = &served.generation;
+    let is_boot = is_boot(&target);
+    let path = match identify(&generation.inventory, &machine) {
+        Identity::Host(host) => decided(state, &generation.inventory, host, is_boot),
+        Identity::Unknown => match &target.place {
+            // A script that somebody declared in artifacts.yaml.
+            Place::Path(path) if generation.catalogue.get(path.as_str()).is_some() => path.to_string(),
+            _ => {
+                see_stranger(state, &machine, &target, Vec::new());
+                format!("pxe/ipxe/{UNKNOWN}.ipxe")
+            }
+        },
+        Identity::Conflict(conflict) => {
+            let reasons = conflict.reasons();
+            see_stranger(state, &machine, &target, reasons.clone());
+            let mut lines = vec!["this machine is two hosts of the inventory:".to_owned()];
+            lines.extend(reasons);
+            lines.push("mend hosts: in the inventory; nothing is installed until then".to_owned());
+            return Err(lines);
+        }
+    };
+    let path: ArtifactPath = path.parse().map_err(|bad: BadPath| vec![bad.to_string()])?;
+    target.place = Place::Path(path.clone());
+    match find(state, &target).await.map_err(one)? {
+        Found::Artifact(script) => Ok(not_kept(answer(script, &HeaderMap::new()))),
+        Found::Static(_) | Found::Folder(_) => Err(vec![format!("{path} is no rendered file")]),
+    }
+}
+
+/// Decides, and notes it: in one step, so that two requests at once are one after the other.
+fn decided(state: &ServerState, inventory: &Inventory, host: &Host, is_boot: bool) -> String {
+    let mut history = state.chronicle.history();
+    if is_boot {
+        let known = history.of(host.name.as_str());
+        if let Some(config) = presumed_installed(inventory.fcos.install, known) {
+            let event = Event::PresumedInstalled { config: config.to_owned() };
+            state.chronicle.note_into(&mut history, &host.name, event);
+        }
+    }
+    let decision = decide(inventory, host, &history, now());
+    if is_boot {
+        tracing::info!(host = host.name.as_str(), boots = %decision.boots, why = decision.why, "boots");
+        state.chronicle.note_into(&mut history, &host.name, Event::Script { boots: decision.boots.clone() });
+    }
+    match decision.boots {
+        Choice::Install(config) => format!("pxe/ipxe/{config}/install.ipxe"),
+        Choice::Live => format!("pxe/ipxe/{}/live.ipxe", host.name),
+        Choice::Local => format!("pxe/ipxe/{}/local.ipxe", host.name),
+    }
+}
+
+fn see_stranger(state: &ServerState, machine: &Machine, target: &Target, conflict: Vec<String>) {
+    let client = target.ends.peer;
+    if is_boot(target) && state.strangers().see(machine, client, conflict.clone(), now()) {
+        let conflict = Some(conflict.join(", ")).filter(|reasons| !reasons.is_empty());
+        tracing::warn!(%client, conflict, "a machine that is no host of the inventory: it says {machine}");
+    }
+}
+
+/// Somebody who looks with curl or a browser changes nothing.
+fn is_boot(target: &Target) -> bool {
+    let agent = target.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    target.method == Method::GET && agent.is_some_and(|agent| agent.starts_with("iPXE/"))
+}
+
+fn said(lines: &[String]) -> Response {
+    let lines: Vec<String> = lines.iter().flat_map(|line| line.lines()).map(str::to_owned).collect();
+    let media_type = MediaType::of_path("boot.ipxe").as_str();
+    not_kept(([(header::CONTENT_TYPE, media_type)], console(&lines)).into_response())
+}
+
+/// The next boot may get another one.
+fn not_kept(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

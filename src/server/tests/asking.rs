@@ -1,0 +1,130 @@
+//! Requests from any address, straight to the routes, over a site that boots.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use tower::ServiceExt as _;
+
+use crate::boot::Roster;
+use crate::server::archive::Archive;
+use crate::server::connection::Endpoints;
+use crate::server::journal::Chronicle;
+use crate::server::routes::routes;
+use crate::server::state::{Failure, Served, ServerState, Status};
+use crate::server::{KEEP_GENERATIONS_FOR, SecretsPolicy};
+
+use super::site::{IGNITION, SCRIPT, public, with};
+
+pub const LENOVO1: [u8; 4] = [192, 168, 26, 5];
+pub const LENOVO2: [u8; 4] = [192, 168, 26, 6];
+pub const STRANGER: [u8; 4] = [192, 168, 26, 99];
+pub const OPERATOR: [u8; 4] = [127, 0, 0, 1];
+
+const SCRIPTS: [&str; 9] = [
+    "pxe/boot.ipxe",
+    "pxe/ipxe/lenovo1-bootstrap/install.ipxe",
+    "pxe/ipxe/lenovo1-reinstall/install.ipxe",
+    "pxe/ipxe/lenovo1/live.ipxe",
+    "pxe/ipxe/lenovo1/local.ipxe",
+    "pxe/ipxe/lenovo2/install.ipxe",
+    "pxe/ipxe/lenovo2/local.ipxe",
+    "pxe/ipxe/tools.ipxe",
+    "pxe/ipxe/unknown.ipxe",
+];
+
+pub struct Site {
+    pub state: Arc<ServerState>,
+    routes: Router,
+}
+
+pub struct Reply {
+    pub status: u16,
+    pub headers: axum::http::HeaderMap,
+    pub text: String,
+}
+
+impl Site {
+    /// Each script says which it is.
+    pub fn new() -> Site {
+        let site = Site::with_nothing();
+        let mut artifacts: Vec<_> =
+            SCRIPTS.iter().map(|path| (*path, public(path, &format!("#!ipxe\n# {path}\n")))).collect();
+        artifacts.push((IGNITION, public(IGNITION, "{}")));
+        artifacts.push((SCRIPT, public(SCRIPT, "#!/bin/sh\n")));
+        let served = Served::new(with(artifacts), SystemTime::UNIX_EPOCH);
+        site.state.set_status(Status { served: Some(Arc::new(served)), failure: None });
+        site
+    }
+
+    /// Loading failed, and did so from the start.
+    pub fn with_nothing() -> Site {
+        let archive = Archive::open(KEEP_GENERATIONS_FOR, 1 << 20, None).unwrap();
+        let chronicle = Chronicle::open(None).unwrap();
+        let state = Arc::new(ServerState::new(SecretsPolicy::default(), archive, chronicle));
+        let failure = Failure {
+            reason: "inventory.yaml:31: hosts.lenovo3.mac: no MAC (and 1 more, see /healthz)".into(),
+            brief: "inventory.yaml:31:5: hosts.lenovo3.mac: no MAC\nk3s: ${x}".into(),
+            report: String::new(),
+        };
+        state.set_status(Status { served: None, failure: Some(Arc::new(failure)) });
+        Site { routes: routes(state.clone()), state }
+    }
+
+    pub async fn ask(
+        &self,
+        peer: [u8; 4],
+        method: &str,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Reply {
+        let ends = Endpoints::new(IpAddr::from(peer), IpAddr::from([192, 168, 26, 1]));
+        let mut request = Request::builder().method(method).uri(uri).extension(ends);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.routes.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        Reply { status: head.status.as_u16(), headers: head.headers, text }
+    }
+
+    pub async fn get(&self, peer: [u8; 4], uri: &str) -> Reply {
+        self.ask(peer, "GET", uri, &[("user-agent", "curl/8")], "").await
+    }
+
+    /// As iPXE asks.
+    pub async fn boot(&self, peer: [u8; 4], uri: &str) -> Reply {
+        self.ask(peer, "GET", uri, &[("user-agent", "iPXE/1.21.1+ (g1234)")], "").await
+    }
+
+    pub async fn post(&self, peer: [u8; 4], uri: &str, body: &str) -> Reply {
+        self.ask(peer, "POST", uri, &[("host", "192.168.26.1")], body.to_owned()).await
+    }
+
+    pub async fn roster(&self) -> Roster {
+        let reply = self.ask(OPERATOR, "GET", "/pxe/hosts", &[("host", "localhost:8080")], "").await;
+        serde_json::from_str(&reply.text).expect(&reply.text)
+    }
+
+    /// What is known to have happened to a host, oldest first.
+    pub async fn events(&self, host: &str) -> Vec<String> {
+        let roster = self.roster().await;
+        let host = roster.hosts.into_iter().find(|known| known.name.as_str() == host).unwrap();
+        host.history.events.iter().map(|dated| dated.event.to_string()).collect()
+    }
+}
+
+impl Reply {
+    /// The path of the artifact that it is.
+    pub fn script(&self) -> &str {
+        assert_eq!(self.status, 200, "{}", self.text);
+        assert_eq!(self.headers["cache-control"], "no-store");
+        self.text.strip_prefix("#!ipxe\n# ").and_then(|rest| rest.strip_suffix("\n")).unwrap_or(&self.text)
+    }
+}

@@ -1,0 +1,93 @@
+//! What nodes report: who may, and what it must look like.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::body::Bytes;
+
+use super::asking::{LENOVO1, LENOVO2, OPERATOR, STRANGER, Site};
+
+const BOOTED: &str = r#"{"event":"booted","config":"lenovo1"}"#;
+
+#[tokio::test]
+async fn a_host_reports_for_itself_and_this_machine_for_it() {
+    for (peer, status) in
+        [(LENOVO1, 204), (OPERATOR, 204), ([192, 168, 26, 1], 204), (LENOVO2, 403), (STRANGER, 403)]
+    {
+        let site = Site::new();
+        assert_eq!(site.post(peer, "/pxe/events/lenovo1", BOOTED).await.status, status, "{peer:?}");
+        assert_eq!(site.events("lenovo1").await.len(), usize::from(status == 204), "{peer:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_report_is_refused_with_the_reason() {
+    let site = Site::new();
+    let long = format!(r#"{{"event":"booted","config":"lenovo1","message":"{}"}}"#, "x".repeat(5000));
+    for (body, reason) in [
+        ("", "EOF"),
+        ("{", "EOF"),
+        ("[]", "invalid length"),
+        (r#"{"event":"exploded","config":"lenovo1"}"#, "unknown variant"),
+        (r#"{"event":"booted"}"#, "missing field `config`"),
+        (r#"{"event":"booted","config":"lenovo2"}"#, "no config \"lenovo2\""),
+        (r#"{"event":"booted","config":"lenovo1","ignition":"0123"}"#, "no SHA-256"),
+        (&long, "longer than 4096 bytes"),
+    ] {
+        let reply = site.post(LENOVO1, "/pxe/events/lenovo1", body).await;
+        assert_eq!(reply.status, 400, "{body}");
+        assert!(reply.text.contains(reason), "{}", reply.text);
+    }
+    assert_eq!(site.post(LENOVO1, "/pxe/events/lenovo3", BOOTED).await.status, 404);
+    assert_eq!(site.post(LENOVO1, "/pxe/events/%FF", BOOTED).await.status, 400);
+    assert_eq!(site.events("lenovo1").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_was_said_is_kept_without_what_a_terminal_would_act_upon() {
+    let site = Site::new();
+    let digest = "ab".repeat(32);
+    let report = format!(
+        r#"{{"event":"install_failed","config":"lenovo1-bootstrap","ignition":"{digest}","message":"no\u001b[2J disk\nat all"}}"#
+    );
+    assert_eq!(site.post(LENOVO1, "/pxe/events/lenovo1", &report).await.status, 204);
+    assert_eq!(site.events("lenovo1").await, ["install of lenovo1-bootstrap failed: no [2J disk at all"]);
+}
+
+#[tokio::test]
+async fn a_page_in_an_operators_browser_reports_nothing() {
+    let site = Site::new();
+    for headers in [&[("host", "evil.example:8080")], &[("origin", "http://evil.example")]] {
+        let reply = site.ask(OPERATOR, "POST", "/pxe/events/lenovo1", headers, BOOTED).await;
+        assert_eq!(reply.status, 403, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_post_is_answered() {
+    let site = Site::new();
+    for method in ["GET", "PUT", "DELETE"] {
+        let reply = site.ask(LENOVO1, method, "/pxe/events/lenovo1", &[], "").await;
+        assert_eq!((reply.status, &reply.headers["allow"]), (405, &"POST".parse().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    struct Never;
+    impl hyper::body::Body for Never {
+        type Data = Bytes;
+        type Error = Infallible;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
+            std::task::Poll::Pending
+        }
+    }
+    let (site, begin) = (Site::new(), Instant::now());
+    let reply = site.ask(LENOVO1, "POST", "/pxe/events/lenovo1", &[], Body::new(Never)).await;
+    assert_eq!(reply.status, 408);
+    assert!(begin.elapsed() < Duration::from_secs(20));
+}

@@ -1,0 +1,102 @@
+//! From power on to the node that the inventory describes, by each firmware and in each way to boot.
+
+use std::time::Duration;
+
+use super::image::STARTED_FROM_DISK;
+use super::lab::{Lab, Request};
+use super::machine::{Boot, Firmware, LENOVO1, Machine};
+use super::node::assert_node;
+
+/// The most that our answers may take of a boot's time.
+const SHARE_MAX: f64 = 0.01;
+
+/// Until an answer's header; what comes after it is the network's.
+fn assert_answers_cost_nothing(what: &str, boot: &Boot, requests: &[Request]) {
+    let took: Duration = requests.iter().map(|request| request.took).sum();
+    println!("{what}: {} answers took {took:.1?} of {:.1?}", requests.len(), boot.took);
+    assert!(!requests.is_empty() && took.as_secs_f64() < SHARE_MAX * boot.took.as_secs_f64(), "{requests:?}");
+}
+
+#[test]
+fn an_empty_machine_is_installed_and_from_then_on_starts_from_its_disk() {
+    let Some(mut lab) = Lab::new(|text| text) else { return };
+    lab.start_server();
+    let disk = lab.disk();
+    let machine = Machine { firmware: Firmware::Bios, mac: LENOVO1, disk: Some(&disk), restarts: true };
+    let boot = machine.boot(&lab).ends();
+    // Each of them once: installed, reported, sent to the disk, and there.
+    for line in [
+        "pxe-serve: installing lenovo1-reinstall",
+        "LAB config verified by its sha512",
+        "LAB installed to /dev/nvme0n1",
+        "LAB reported success",
+        "pxe-serve: lenovo1 starts from its disk",
+        STARTED_FROM_DISK,
+    ] {
+        assert_eq!(boot.count(line), 1, "{line}: {}", boot.console);
+    }
+    assert_answers_cost_nothing("installed by BIOS, and started from the disk", &boot, &lab.requests());
+    let hosts = lab.ask(&["hosts"]);
+    assert!(hosts.contains("local"), "{hosts}");
+
+    let first_boot = machine.boot_installed(&lab).ends();
+    assert_node(&first_boot, &lab.get("/pxe/ignition/lenovo1.ign").1);
+    assert_eq!(first_boot.count("LAB unit pxe-serve-booted.service ok"), 1, "{}", first_boot.console);
+    let reports = lab.requests().into_iter().filter(|request| request.path == "/pxe/events/lenovo1");
+    assert_eq!(reports.map(|report| report.status).collect::<Vec<_>>(), [204, 204]);
+}
+
+#[test]
+fn uefi_http_boot_installs_a_machine_whose_first_boot_makes_the_node() {
+    let Some(mut lab) = Lab::new(|text| text) else { return };
+    lab.start_server();
+    let disk = lab.disk();
+    let machine = Machine { firmware: Firmware::UefiHttp, mac: LENOVO1, disk: Some(&disk), restarts: false };
+    let boot = machine.boot(&lab).ends();
+    assert_eq!(boot.count("LAB config verified by its sha512"), 1, "{}", boot.console);
+    assert_eq!(boot.count("LAB reported success"), 1, "{}", boot.console);
+    assert_answers_cost_nothing("installed by UEFI HTTP Boot", &boot, &lab.requests());
+    let asked: Vec<String> = lab.requests().into_iter().map(|request| request.path).collect();
+    assert!(asked.contains(&"/pxe/tftp/ipxe.efi".to_owned()), "{asked:?}");
+    let first_boot = machine.boot_installed(&lab).ends();
+    assert_node(&first_boot, &lab.get("/pxe/ignition/lenovo1.ign").1);
+}
+
+#[test]
+fn uefi_pxe_runs_a_machine_from_memory_with_the_config_of_its_own_initrd() {
+    let Some(mut lab) = Lab::new(|text| {
+        text.replace("    mac: 52:54:00:12:34:56", "    boot: live\n    mac: 52:54:00:12:34:56")
+    }) else {
+        return;
+    };
+    lab.start_server();
+    let machine = Machine { firmware: Firmware::UefiPxe, mac: LENOVO1, disk: None, restarts: false };
+    let boot = machine.boot(&lab).ends();
+    assert_node(&boot, &lab.get("/pxe/ignition/lenovo1.ign").1);
+    assert_answers_cost_nothing("run from memory by UEFI PXE", &boot, &lab.requests());
+    // By TFTP, so not from us.
+    let asked: Vec<String> = lab.requests().into_iter().map(|request| request.path).collect();
+    assert!(!asked.contains(&"/pxe/tftp/ipxe.efi".to_owned()), "{asked:?}");
+}
+
+#[test]
+fn a_machine_installed_by_kernel_arguments_gets_what_held_then_whatever_the_inventory_says_since() {
+    let Some(mut lab) = Lab::new(|text| text.replace("fcos:\n", "fcos:\n  install: kernel_arguments\n"))
+    else {
+        return;
+    };
+    lab.start_server();
+    let before = lab.get("/pxe/ignition/lenovo1.ign").1;
+    let disk = lab.disk();
+    let machine = Machine { firmware: Firmware::Bios, mac: LENOVO1, disk: Some(&disk), restarts: true };
+    let mut boot = machine.boot(&lab);
+    // Between the script and the first boot.
+    boot.says("LAB kernel up");
+    lab.edit_inventory(|text| text.replace("virtual_router_id: 26 ", "virtual_router_id: 27 "));
+    let boot = boot.ends();
+    assert_eq!(boot.count("LAB installed to /dev/nvme0n1"), 1, "{}", boot.console);
+    assert_eq!(boot.count(STARTED_FROM_DISK), 1, "{}", boot.console);
+    let first_boot = machine.boot_installed(&lab).ends();
+    assert_ne!(lab.get("/pxe/ignition/lenovo1.ign").1, before);
+    assert_node(&first_boot, &before);
+}

@@ -1,0 +1,160 @@
+//! The stand-in for the images of Fedora CoreOS, built once a run: kernel, initramfs, root file system, disk image.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::tools::{command, run, said};
+
+const IGNITION: &str = "/usr/lib/dracut/modules.d/30ignition/ignition";
+
+/// In the order in which they need each other; cloud kernels have NVMe built in.
+const MODULES: &[&str] = &[
+    "net/core/failover",
+    "drivers/net/net_failover",
+    "drivers/virtio/virtio_ring",
+    "drivers/virtio/virtio",
+    "drivers/virtio/virtio_pci_legacy_dev",
+    "drivers/virtio/virtio_pci_modern_dev",
+    "drivers/virtio/virtio_pci",
+    "drivers/net/virtio_net",
+];
+
+/// The names are those of the inventory's section `fcos`.
+pub struct Images {
+    pub folder: PathBuf,
+}
+
+/// What the boot sector of [`Images`]' disk image prints.
+pub const STARTED_FROM_DISK: &str = "LAB started from disk";
+
+/// `None` where the kernel was not fetched.
+pub fn images() -> Option<&'static Images> {
+    static IMAGES: OnceLock<Images> = OnceLock::new();
+    let kernel = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/kernel");
+    let vmlinuz = kernel.join("vmlinuz");
+    if !crate::tools::have(&[vmlinuz.to_str().unwrap()], true) {
+        return None;
+    }
+    Some(IMAGES.get_or_init(|| build(&kernel)))
+}
+
+fn build(kernel: &Path) -> Images {
+    // Beside the kernel, so that labs link to the files; replaced by the next run.
+    let folder = kernel.join("images");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(kernel.join("vmlinuz"), folder.join("kernel")).unwrap();
+    pack(&initramfs(kernel), &folder.join("initramfs.img"), "gzip -1");
+    // Not compressed: an emulated processor is slower than its network.
+    pack(&rootfs(), &folder.join("rootfs.img"), "cat");
+    std::fs::write(folder.join("metal.raw"), disk_image()).unwrap();
+    // The kernel unpacks one archive after the other.
+    let mut installed = std::fs::read(folder.join("initramfs.img")).unwrap();
+    installed.resize(installed.len().next_multiple_of(4), 0);
+    installed.extend(std::fs::read(folder.join("rootfs.img")).unwrap());
+    std::fs::write(folder.join("installed.img"), installed).unwrap();
+    Images { folder }
+}
+
+/// What iPXE loads is slow to load, so it is only what it takes to fetch the rest.
+fn initramfs(kernel: &Path) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    for below in [
+        "bin", "sbin", "usr/bin", "usr/sbin", "proc", "sys", "dev", "run", "tmp", "sysroot", "etc", "modules",
+    ] {
+        std::fs::create_dir_all(root.join(below)).unwrap();
+    }
+    install(Path::new("/bin/busybox"), &root.join("bin/busybox"));
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/netboot");
+    install(&sources.join("init.sh"), &root.join("init"));
+    install(&sources.join("dhcp.sh"), &root.join("dhcp.sh"));
+    for (number, module) in MODULES.iter().enumerate() {
+        let file = kernel.join(format!("modules/{module}.ko"));
+        let name = file.file_name().unwrap().to_str().unwrap();
+        std::fs::copy(&file, root.join(format!("modules/{number:02}-{name}"))).unwrap();
+    }
+    folder
+}
+
+/// Ignition, what it runs, and curl, each with its libraries.
+fn rootfs() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    for below in ["usr/bin", "usr/sbin", "sbin", "lib/x86_64-linux-gnu", "lib64", "etc/pam.d", "etc/default"]
+    {
+        std::fs::create_dir_all(root.join(below)).unwrap();
+    }
+    let programs = [
+        (IGNITION, "usr/bin/ignition"),
+        ("/usr/bin/curl", "usr/bin/curl"),
+        ("/usr/sbin/useradd", "usr/sbin/useradd"),
+        ("/usr/sbin/usermod", "usr/sbin/usermod"),
+        ("/usr/sbin/groupadd", "usr/sbin/groupadd"),
+    ];
+    for (from, to) in programs {
+        install(Path::new(from), &root.join(to));
+        let libraries = run(command("ldd").arg(from), Duration::from_secs(20));
+        let libraries = String::from_utf8_lossy(&libraries.stdout).into_owned();
+        for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+            let to = match library.starts_with("/lib64/") {
+                true => root.join(&library[1..]),
+                false => root.join("lib/x86_64-linux-gnu").join(Path::new(library).file_name().unwrap()),
+            };
+            if !to.exists() {
+                install(Path::new(library), &to);
+            }
+        }
+    }
+    std::fs::copy("/etc/login.defs", root.join("etc/login.defs")).unwrap();
+    std::fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").unwrap();
+    std::fs::write(root.join("etc/group"), "root:x:0:\n").unwrap();
+    // Debian's Ignition always relabels at the end, and there is no SELinux here.
+    let setfiles = root.join("sbin/setfiles");
+    std::fs::write(&setfiles, "#!/bin/sh\ncat >/run/relabelled\n").unwrap();
+    std::fs::set_permissions(&setfiles, std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+fn install(from: &Path, to: &Path) {
+    std::fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn pack(folder: &tempfile::TempDir, to: &Path, compress: &str) {
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut shell = command("sh");
+    shell.current_dir(folder.path());
+    shell.args(["-c", &format!("find . | cpio --quiet -o -H newc | {compress} >{}", to.display())]);
+    let output = run(&shell, Duration::from_secs(60));
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+/// A disk whose boot sector prints [`STARTED_FROM_DISK`] through the BIOS and switches the machine off.
+fn disk_image() -> Vec<u8> {
+    let mut sector = vec![
+        0x31, 0xc0, // xor ax, ax
+        0x8e, 0xd8, // mov ds, ax
+        0xbe, 0x1f, 0x7c, // mov si, the text behind the code
+        0xac, // next: lodsb
+        0x84, 0xc0, // test al, al
+        0x74, 0x09, // jz off
+        0xb4, 0x0e, // mov ah, 14: print a character
+        0xbb, 0x07, 0x00, // mov bx, 7
+        0xcd, 0x10, // int 16
+        0xeb, 0xf2, // jmp next
+        0xba, 0x04, 0x06, // off: mov dx, the power management port of QEMU's machine "pc"
+        0xb8, 0x00, 0x20, // mov ax, sleep state 5
+        0xef, // out dx, ax
+        0xf4, // halt: hlt
+        0xeb, 0xfd, // jmp halt
+    ];
+    // What the serial port still holds when the machine goes off is lost: that is the blanks.
+    sector.extend(format!("\r\n{STARTED_FROM_DISK}\r\n{:40}\0", "").bytes());
+    sector.resize(510, 0);
+    sector.extend([0x55, 0xaa]);
+    sector.resize(1 << 20, 0);
+    sector
+}
