@@ -7,6 +7,7 @@
 
 mod digests;
 mod static_files;
+mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -63,13 +64,17 @@ pub fn load_with(sources: &Sources, digests: &Arc<Digests>, hashing: Hashing<'_>
     let mut found = sources.static_dir.as_deref().map(|folder| loader.static_files(folder));
     let folder = sources.inventory.parent().unwrap_or(Path::new(""));
     let secrets = inventory.as_ref().and_then(|inventory| loader.secrets(inventory, folder));
+    let images = inventory
+        .as_ref()
+        .and_then(|inventory| loader.images(&inventory.fcos, &inventory.hosts, found.as_ref()));
     let offline = inventory.as_ref().and_then(|inventory| inventory.k3s.offline.as_ref());
     let needed: Vec<_> = offline.iter().flat_map(|offline| offline.paths()).collect();
     let unfinished = found.as_mut().and_then(|found| loader.digests(found, &needed, digests, hashing));
     let Loader { mut report, inputs } = loader;
-    let generation = match (inventory, secrets) {
-        (Some(inventory), Some(secrets)) if !report.has_errors() => {
-            let site = Site { inventory, secrets, templates, static_files: found.map(|found| found.files) };
+    let generation = match (inventory, secrets, images) {
+        (Some(inventory), Some(secrets), Some(images)) if !report.has_errors() => {
+            let static_files = found.map(|found| found.files);
+            let site = Site { inventory, images, secrets, templates, static_files };
             let rendered = render::render(&site);
             report.extend(rendered.report);
             let static_dir = sources.static_dir.clone();

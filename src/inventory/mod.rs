@@ -1,8 +1,10 @@
 //! `inventory.yaml`: from text to a model in which nothing can be invalid, with everything wrong said at once.
 //!
-//! `raw` is the inventory as written, `check` compares, `model` is what the rest of the house sees.
+//! `raw` is the inventory as written, `check` compares, `model` is what the rest of the house sees. Names of images may
+//! stand in a file besides: `images` reads it.
 
 mod check;
+mod images;
 mod model;
 mod raw;
 mod secret;
@@ -10,6 +12,7 @@ mod tls_san;
 
 use std::cell::RefCell;
 
+pub use images::*;
 pub use model::*;
 pub use secret::*;
 

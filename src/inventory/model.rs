@@ -14,6 +14,8 @@ use crate::ids::{
     Priority, Serial, SshPublicKey, UciName, VirtualRouterId,
 };
 
+use super::images::ImageNames;
+
 /// Everything `inventory.yaml` says, defaults filled in.
 #[derive(Debug, Clone)]
 pub struct Inventory {
@@ -151,8 +153,7 @@ pub enum Phase {
 #[derive(Debug, Clone)]
 pub struct Fcos {
     pub install: InstallForm,
-    /// For each architecture that a host has.
-    pub(super) images: BTreeMap<Arch, Images>,
+    pub images: ImageNames,
 }
 
 /// How the installer learns what to install.
@@ -162,16 +163,6 @@ pub enum InstallForm {
     Verified,
     /// By `coreos.inst.*`, which cannot say a hash.
     KernelArguments,
-}
-
-/// Where the Fedora CoreOS images of one architecture are; paths below the base URL.
-#[derive(Debug, Clone)]
-pub struct Images {
-    pub kernel: ArtifactPath,
-    pub initramfs: ArtifactPath,
-    pub rootfs: ArtifactPath,
-    /// What is written to disk; none: the installer's own choice.
-    pub metal_image: Option<ArtifactPath>,
 }
 
 #[derive(Debug, Clone)]
@@ -263,21 +254,6 @@ impl Inventory {
 
     pub fn host_at(&self, address: IpAddr) -> Option<&Host> {
         self.hosts.iter().find(|host| host.addresses.contains(&address))
-    }
-}
-
-impl Fcos {
-    /// Of an architecture that some host has.
-    pub fn images(&self, arch: Arch) -> &Images {
-        &self.images[&arch]
-    }
-
-    /// Every path there is, of all architectures.
-    pub fn paths(&self) -> impl Iterator<Item = &ArtifactPath> {
-        self.images.values().flat_map(|images| {
-            let Images { kernel, initramfs, rootfs, metal_image } = images;
-            [kernel, initramfs, rootfs].into_iter().chain(metal_image)
-        })
     }
 }
 

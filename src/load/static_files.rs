@@ -25,6 +25,13 @@ pub struct Found {
     pub files: BTreeMap<ArtifactPath, StaticFile>,
 }
 
+impl Found {
+    /// `None`: there is no such file.
+    pub fn place_of(&self, path: &ArtifactPath) -> Option<PathBuf> {
+        self.files.contains_key(path).then(|| self.folder.join(name_of(path)))
+    }
+}
+
 impl Loader {
     /// `DIR/fcos/kernel` is served as `pxe/fcos/kernel`. Names that cannot be a URL path are left out, with a note.
     pub fn static_files(&mut self, folder: &Path) -> Found {

@@ -5,7 +5,9 @@ use minijinja::{Value, context};
 use serde::Serialize;
 
 use crate::catalogue::ArtifactPath;
-use crate::inventory::{Arch, DiskFormat, Host, InstallAs, InstallForm, Inventory, Phase, Role, Transport};
+use crate::inventory::{
+    Arch, BootImages, DiskFormat, Host, InstallAs, InstallForm, Inventory, Phase, Role, Transport,
+};
 
 use super::Site;
 use super::k3s;
@@ -14,6 +16,7 @@ use super::keepalived;
 /// The context of the whole site, made once; those of hosts and boots are laid over it.
 pub struct Contexts<'s> {
     inventory: &'s Inventory,
+    images: &'s BootImages,
     /// Of the k3s that the router has.
     offline: Value,
     site: Value,
@@ -84,10 +87,10 @@ impl<'s> Contexts<'s> {
                 offline,
                 phase => phase(inventory.k3s.phase),
             },
-            fcos => fcos(inventory, Arch::X86_64),
+            fcos => fcos(inventory, &site.images, Arch::X86_64),
             hosts => hosts,
         };
-        Contexts { inventory, offline: offline.clone(), site: values }
+        Contexts { inventory, images: &site.images, offline: offline.clone(), site: values }
     }
 
     pub fn site(&self) -> &Value {
@@ -97,7 +100,7 @@ impl<'s> Contexts<'s> {
     pub fn host(&self, host: &Host) -> Value {
         context! {
             host => host_context(self.inventory, host),
-            fcos => fcos(self.inventory, host.arch),
+            fcos => fcos(self.inventory, self.images, host.arch),
             ..self.site.clone()
         }
     }
@@ -121,12 +124,16 @@ impl<'s> Contexts<'s> {
     }
 }
 
-/// The images of this architecture as whole URLs.
-fn fcos(inventory: &Inventory, arch: Arch) -> Value {
+/// The images of this architecture as whole URLs; a stream may have none of an architecture that no host has.
+fn fcos(inventory: &Inventory, images: &BootImages, arch: Arch) -> Value {
     let asset = |path: &ArtifactPath| format!("{}/{path}", inventory.router.base_url);
-    let images = inventory.fcos.images(arch);
+    let install = match inventory.fcos.install {
+        InstallForm::Verified => "verified",
+        InstallForm::KernelArguments => "kernel_arguments",
+    };
+    let Some(images) = images.of(arch) else { return context! { install } };
     context! {
-        install => match inventory.fcos.install { InstallForm::Verified => "verified", InstallForm::KernelArguments => "kernel_arguments" },
+        install => install,
         kernel => asset(&images.kernel),
         initramfs => asset(&images.initramfs),
         rootfs => asset(&images.rootfs),

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::catalogue::{Artifact, ArtifactPath, Catalogue};
+use crate::inventory::ImageNames;
 use crate::report::{Finding, Place, Report};
 
 use super::Site;
@@ -25,10 +26,18 @@ pub fn check(site: &Site, catalogue: &Catalogue, report: &mut Report) {
         }
     }
     for image in std::mem::take(&mut links.missing_images) {
-        let help = format!(
-            "put it there, or name the image that is there in `fcos:`; nodes fetch {}/{image}",
-            site.inventory.router.base_url
-        );
+        let base_url = &site.inventory.router.base_url;
+        let help = match &site.inventory.fcos.images {
+            ImageNames::Stream(stream) if site.images.sha256().contains_key(&image) => {
+                let stream = &stream.file.value;
+                format!(
+                    "download it, by its `location` in {stream}, and put it there; nodes fetch {base_url}/{image}"
+                )
+            }
+            _ => format!(
+                "put it there, or name the image that is there in `fcos:`; nodes fetch {base_url}/{image}"
+            ),
+        };
         links.report.push(Finding::warning(image.as_str(), "is not in the --static folder").help(help));
     }
     for path in catalogue.static_files.keys().filter(|path| catalogue.get(path.as_str()).is_some()) {
@@ -175,7 +184,7 @@ impl Links<'_> {
 
     /// One of the images of `fcos:`, or iPXE for UEFI HTTP Boot, which may be served by somebody else.
     fn image(&self, target: &str) -> Option<ArtifactPath> {
-        let images = self.site.inventory.fcos.paths().cloned();
+        let images = self.site.images.paths().into_iter().cloned();
         images.chain(router::http_boot_files(&self.site.inventory)).find(|image| image.as_str() == target)
     }
 

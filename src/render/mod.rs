@@ -10,6 +10,7 @@ mod declared;
 mod expand;
 mod failover_page;
 mod ignition;
+mod images;
 mod initrd;
 mod ipxe;
 mod k3s;
@@ -27,7 +28,7 @@ use crate::catalogue::{
     Artifact, ArtifactPath, Audience, BadPath, Catalogue, MANIFEST_PATH, SHA256SUMS_PATH, StaticFile,
 };
 use crate::document::At;
-use crate::inventory::{Inventory, Secrets};
+use crate::inventory::{BootImages, Inventory, Secrets};
 use crate::report::{Finding, Report};
 
 pub use templates::{TemplateSource, Templates};
@@ -36,6 +37,7 @@ pub use templates::{TemplateSource, Templates};
 #[derive(Debug)]
 pub struct Site {
     pub inventory: Inventory,
+    pub images: BootImages,
     pub secrets: Secrets,
     pub templates: Templates,
     /// The big files served beside the catalogue; `None` when nobody said where they are.
@@ -69,6 +71,7 @@ pub fn render(site: &Site) -> Rendered {
         failover_page::render(&mut kitchen, &compiled, &contexts);
         lint::lint(&kitchen.catalogue, &installed, &mut kitchen.report);
         links::check(site, &kitchen.catalogue, &mut kitchen.report);
+        images::check(site, &mut kitchen.report);
     }
     let Kitchen { catalogue, mut report, .. } = kitchen;
     hide_secrets(&mut report, site);

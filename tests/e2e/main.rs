@@ -5,6 +5,7 @@
 #[path = "../api/mod.rs"]
 mod api;
 mod day2;
+mod fcos_stream;
 mod ignition;
 mod installer;
 mod k3s_offline;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use pxe_serve::catalogue::{Catalogue, Sensitivity};
-use pxe_serve::inventory::{AuthPass, Inventory, K3sToken, Secrets, parse};
+use pxe_serve::inventory::{AuthPass, BootImages, ImageNames, Inventory, K3sToken, Secrets, parse};
 use pxe_serve::render::{Rendered, Site, TemplateSource, Templates, render};
 
 use crate::site::{CANARY_PASSWORD, CANARY_TOKEN};
@@ -27,11 +27,19 @@ pub fn links(inventory: &Inventory, catalogue: &Catalogue) -> Vec<String> {
     found
 }
 
+/// Those that the inventory names itself; none of ours here has them named by a stream.
+fn images(inventory: &Inventory) -> BootImages {
+    match &inventory.fcos.images {
+        ImageNames::Written(images) => BootImages::written(images.clone()),
+        ImageNames::Stream(stream) => panic!("{} names them", stream.file.value),
+    }
+}
+
 #[track_caller]
 pub fn assert_leads_somewhere(inventory: &Inventory, catalogue: &Catalogue, link: &str) {
     let (path, query) = link.split_once('?').unwrap_or((link, ""));
     let is_report = || path.strip_prefix("pxe/events/").is_some_and(|host| inventory.host(host).is_some());
-    let is_image = || inventory.fcos.paths().any(|image| image.as_str() == path);
+    let is_image = || images(inventory).paths().iter().any(|image| image.as_str() == path);
     match catalogue.get(path) {
         Some(artifact) => {
             let digest = query.strip_prefix("sha256=").map(str::to_owned);
@@ -196,7 +204,8 @@ fn check(text: &str) -> Result<(), TestCaseError> {
     let silent = |text: &str| !text.contains(CANARY_TOKEN) && !text.contains(CANARY_PASSWORD);
     prop_assert!(silent(&report.to_text(false)));
     let Some(inventory) = inventory else { return Ok(()) };
-    let site = Site { inventory, secrets: secrets(), templates: templates(), static_files: None };
+    let images = images(&inventory);
+    let site = Site { inventory, images, secrets: secrets(), templates: templates(), static_files: None };
     let debug = format!("{site:?}");
     prop_assert!(silent(&debug));
     let Rendered { catalogue, report } = render(&site);

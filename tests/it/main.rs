@@ -11,6 +11,7 @@ mod cli;
 mod day2;
 mod docs;
 mod doctor;
+mod fcos_stream;
 mod inventory;
 mod ipxe;
 mod k3s_merge;

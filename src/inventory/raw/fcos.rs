@@ -7,6 +7,8 @@ use crate::inventory::model::InstallForm;
 #[derive(Debug, Default)]
 pub struct Fcos {
     pub install: Option<At<InstallForm>>,
+    /// `Some(None)`: what is written is no path, and in the report.
+    pub stream: Option<Option<At<ArtifactPath>>>,
     pub x86_64: Images,
     pub aarch64: Option<Images>,
 }
@@ -21,6 +23,8 @@ pub struct Images {
 
 pub fn read_fcos(item: &Item<'_>) -> Fcos {
     let Some(mut fields) = Fields::of(item) else { return Fcos::default() };
+    let stream =
+        fields.get("stream").map(|item| item.parse_as("a path below base_url", "pxe/fcos/stable.json"));
     let fcos = Fcos {
         install: fields.get("install").and_then(|item| {
             item.choice(&[
@@ -29,14 +33,18 @@ pub fn read_fcos(item: &Item<'_>) -> Fcos {
             ])
         }),
         x86_64: read_images(&mut fields, Fields::get),
-        // Nothing is usual here: whoever has two architectures names the files of the second.
+        // Nothing is usual here: whoever has two architectures names the files of the second, or has a stream do it.
         aarch64: fields.get("aarch64").and_then(|item| {
             let mut fields = Fields::of(&item)?;
             let help = "name the file, such as pxe/fcos/aarch64/rootfs.img";
-            let images = read_images(&mut fields, |fields, name| fields.require(name, help));
+            let images = read_images(&mut fields, |fields, name| match &stream {
+                Some(_) => fields.get(name),
+                None => fields.require(name, help),
+            });
             fields.finish();
             Some(images)
         }),
+        stream,
     };
     fields.finish();
     fcos
