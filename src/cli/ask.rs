@@ -36,10 +36,14 @@ impl ServerArgs {
     /// The body of a good answer; the text of another one is the error.
     pub fn ask(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Bytes> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let asking = async { tokio::time::timeout(ANSWER_WITHIN, self.send(method, path, body)).await };
+        runtime.block_on(self.answer(method, path, body))
+    }
+
+    /// The same, for who waits for other things as well.
+    pub async fn answer(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Bytes> {
         let seconds = ANSWER_WITHIN.as_secs();
-        runtime
-            .block_on(asking)
+        tokio::time::timeout(ANSWER_WITHIN, self.send(method, path, body))
+            .await
             .with_context(|| format!("{} does not answer within {seconds} s", self.server))?
     }
 

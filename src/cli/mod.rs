@@ -59,12 +59,12 @@ enum Verb {
     Failover(failover::FailoverArgs),
     Butane(butane::ButaneArgs),
     Show(show::ShowArgs),
-    Image(image::ImageArgs),
     Kubeconfig(kubeconfig::KubeconfigArgs),
     TlsSan(tls_san::TlsSanArgs),
     Token(token::TokenArgs),
     PrepareReinstall(prepare_reinstall::PrepareReinstallArgs),
     Doctor(doctor::DoctorArgs),
+    Image(image::ImageArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -85,12 +85,12 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Failover(args) => failover::run(args),
         Verb::Butane(args) => Ok(butane::run(&args)),
         Verb::Show(args) => show::run(args),
-        Verb::Image(args) => image::run(args),
         Verb::Kubeconfig(args) => kubeconfig::run(args),
         Verb::TlsSan(args) => tls_san::run(args),
         Verb::Token(args) => token::run(args),
         Verb::PrepareReinstall(args) => prepare_reinstall::run(args),
         Verb::Doctor(args) => doctor::run(args),
+        Verb::Image(args) => image::run(args),
         Verb::Completions(args) => completions::run(args),
         Verb::Man(args) => man::run(args),
     };
@@ -152,11 +152,13 @@ mod tests {
 
     #[test]
     fn every_option_of_every_verb_explains_itself() {
-        for verb in super::command().get_subcommands() {
+        fn explained(verb: &clap::Command) {
             assert!(verb.get_about().is_some(), "{}", verb.get_name());
             for argument in verb.get_arguments() {
                 assert!(argument.get_help().is_some(), "{} {}", verb.get_name(), argument.get_id());
             }
+            verb.get_subcommands().for_each(explained);
         }
+        super::command().get_subcommands().for_each(explained);
     }
 }

@@ -7,16 +7,16 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use hyper::Method;
 
 use crate::cluster::boot_entries::network_entry;
 use crate::cluster::node::{ETCD_REMOVE, Node, parse_nodes};
-use crate::cluster::reinstall::{Planned, Step, Wish, names_in_known_hosts, plan};
-use crate::ids::BaseUrl;
+use crate::cluster::preparation::{Planned, Step, Wish, names_in_known_hosts, plan};
 use crate::inventory::{Host, Inventory};
-use crate::probe::arming::arm;
 use crate::probe::kubectl::Kubectl;
 use crate::probe::ssh::{self, Destination, Remote, Ssh};
 
+use super::ask::ServerArgs;
 use super::{InventoryArg, refusal};
 
 /// For a question to the API.
@@ -61,9 +61,8 @@ pub struct PrepareReinstallArgs {
     #[arg(long)]
     reboot: bool,
 
-    /// The pxe-serve that is to arm it
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    server: BaseUrl,
+    #[command(flatten)]
+    server: ServerArgs,
 
     /// The kubeconfig for kubectl, instead of kubectl's own choice
     #[arg(long, value_name = "FILE")]
@@ -130,7 +129,7 @@ struct Preparation<'a> {
     inventory: &'a Inventory,
     host: &'a Host,
     kubectl: Kubectl,
-    server: &'a BaseUrl,
+    server: &'a ServerArgs,
 }
 
 impl Preparation<'_> {
@@ -158,7 +157,11 @@ impl Preparation<'_> {
                 let delete = ["--namespace=kube-system", "delete", "secret", &secret, "--ignore-not-found"];
                 self.kubectl.run(&delete, ASK_LIMIT).await?;
             }
-            Step::Arm => arm(self.server, &self.host.name, ARMED_SECONDS).await?,
+            Step::Arm => {
+                let path = format!("/pxe/hosts/{name}/arm");
+                let body = serde_json::json!({ "for_seconds": ARMED_SECONDS }).to_string();
+                self.server.answer(Method::POST, &path, body.into()).await?;
+            }
             Step::Reboot => self.reboot().await?,
             Step::HostKeys => {
                 for name in names_in_known_hosts(self.inventory, self.host) {

@@ -74,3 +74,50 @@ pub fn can_spare(nodes: &[Node], name: &str) -> Result<(), Invalid> {
         },
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str, ready: bool) -> Node {
+        Node { name: name.to_owned(), ready, etcd: true, etcd_removed: false }
+    }
+
+    #[test]
+    fn a_member_is_spared_only_if_a_majority_of_all_stays_ready() {
+        // Every cluster of up to seven, everybody else ready or not.
+        for size in 1..=7_usize {
+            for readiness in 0..1_u32 << size {
+                let nodes: Vec<Node> = (0..size)
+                    .map(|number| node(&format!("n{number}"), readiness >> number & 1 == 1))
+                    .collect();
+                let others_ready = (readiness >> 1).count_ones() as usize;
+                assert_eq!(can_spare(&nodes, "n0").is_ok(), others_ready > size / 2, "{nodes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_has_no_member_costs_nothing() {
+        let worker = Node { etcd: false, ..node("tower1", true) };
+        let removed = Node { etcd_removed: true, ..node("lenovo3", true) };
+        let nodes = [node("lenovo1", true), node("lenovo2", false), worker, removed];
+        for name in ["tower1", "lenovo3", "somebody"] {
+            assert!(can_spare(&nodes, name).is_ok(), "{name}");
+        }
+        assert!(can_spare(&nodes, "lenovo1").unwrap_err().help.contains("bring lenovo2 back"));
+    }
+
+    #[test]
+    fn kubectls_list_is_read_and_anything_else_refused() {
+        let list = br#"{"items":[{"metadata":{"name":"a","labels":{"node-role.kubernetes.io/etcd":"true"},"annotations":
+            {"etcd.k3s.cattle.io/removed-node-name":"a-1"}},"status":{"conditions":[{"type":"MemoryPressure","status":"False"},
+            {"type":"Ready","status":"Unknown"}]}},{"metadata":{"name":"b"}}]}"#;
+        let [a, b] = &parse_nodes(list).unwrap()[..] else { panic!() };
+        assert!(a.etcd && a.etcd_removed && !a.ready);
+        assert!(!b.etcd && !b.etcd_removed && !b.ready);
+        for text in ["", "{}", "[]", r#"{"items":[{}]}"#] {
+            assert!(parse_nodes(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

@@ -1,116 +1,57 @@
-//! What is done to a cluster before one of its machines is installed anew: which steps, in which order, and why not.
+//! What the cluster must forget of a host before it is installed anew, as commands to copy.
 
-use serde::Serialize;
-
-use crate::ids::Invalid;
 use crate::inventory::{Host, Inventory, Phase};
 
-use super::node::{Node, can_spare};
-
-/// In the order in which they are done. The host's keys go last: the reboot needs them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Step {
-    Drain,
-    EtcdMember,
-    DeleteNode,
-    NodePassword,
-    Arm,
-    Reboot,
-    HostKeys,
-}
-
-impl Step {
-    pub const ALL: [Step; 7] = [
-        Step::Drain,
-        Step::EtcdMember,
-        Step::DeleteNode,
-        Step::NodePassword,
-        Step::Arm,
-        Step::Reboot,
-        Step::HostKeys,
-    ];
-
-    /// What `--skip` knows it by.
-    pub fn name(self) -> &'static str {
-        match self {
-            Step::Drain => "drain",
-            Step::EtcdMember => "etcd-member",
-            Step::DeleteNode => "delete-node",
-            Step::NodePassword => "node-password",
-            Step::Arm => "arm",
-            Step::Reboot => "reboot",
-            Step::HostKeys => "host-keys",
-        }
+/// Lines of sh; what an operator decides stands in them as comments.
+pub fn before_reinstall(inventory: &Inventory, host: &Host) -> String {
+    let name = &host.name;
+    let mut text = String::new();
+    let mut line = |words: &str| {
+        text += words;
+        text.push('\n');
+    };
+    let is_server = host.is_control_plane();
+    if is_server && inventory.control_planes().count() == 1 {
+        line(&format!(
+            "# {name} is the only server: the cluster ends with its disk. Keep a snapshot, and copy it away:"
+        ));
+        line(&format!("ssh core@{} sudo k3s etcd-snapshot save", host.address()));
+        return text;
     }
-
-    pub fn purpose(self) -> &'static str {
-        match self {
-            Step::Drain => "move its pods to other nodes, and let none come",
-            Step::EtcdMember => "take its member out of etcd, which would wait for it",
-            Step::DeleteNode => "delete the node",
-            Step::NodePassword => "delete its node password, with which the new installation could not join",
-            Step::Arm => "let it install with its next boot from the network",
-            Step::Reboot => "start it from the network, over ssh",
-            Step::HostKeys => "forget its old SSH host keys on this machine",
-        }
-    }
-}
-
-/// A step, and why there is nothing to be done for it, if so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Planned {
-    pub step: Step,
-    pub not: Option<&'static str>,
-}
-
-/// What the user wants, beside the host.
-#[derive(Debug, Clone, Default)]
-pub struct Wish {
-    pub skip: Vec<Step>,
-    pub reboot: bool,
-}
-
-/// All steps in order. Refused where the cluster would stop, or a second one would begin.
-pub fn plan(
-    inventory: &Inventory,
-    host: &Host,
-    nodes: &[Node],
-    wish: &Wish,
-) -> Result<Vec<Planned>, Invalid> {
-    if inventory.k3s.phase == Phase::Bootstrap && inventory.k3s.bootstrap_host == host.name {
-        return Err(Invalid::new(
-            format!("installed anew, {} would start a second cluster beside this one", host.name),
-            "set k3s.phase to reinstall: there is a cluster to join",
+    if inventory.k3s.phase == Phase::Bootstrap && *name == inventory.k3s.bootstrap_host {
+        line(&format!(
+            "# k3s.phase is bootstrap: installed now, {name} starts a second cluster. Write reinstall first."
         ));
     }
-    can_spare(nodes, host.name.as_str())?;
-    let node = nodes.iter().find(|node| node.name == host.name.as_str());
-    let why_not = |step: Step| {
-        if wish.skip.contains(&step) {
-            return Some("skipped");
-        }
-        match (step, node) {
-            (Step::Drain | Step::EtcdMember | Step::DeleteNode, None) => {
-                Some("it is no node of the cluster any more")
-            }
-            (Step::Drain, Some(node)) if !node.ready => {
-                Some("the node is not ready, so nobody there could end its pods")
-            }
-            (Step::EtcdMember, Some(node)) if !node.etcd => Some("it has no member"),
-            (Step::EtcdMember, Some(node)) if node.etcd_removed => Some("its member is out already"),
-            (Step::Reboot, _) if !wish.reboot => {
-                Some("not without --reboot; start it from the network yourself")
-            }
-            _ => None,
-        }
-    };
-    Ok(Step::ALL.map(|step| Planned { step, not: why_not(step) }).to_vec())
-}
-
-/// Every name by which the user's ssh may know the host.
-pub fn names_in_known_hosts(inventory: &Inventory, host: &Host) -> Vec<String> {
-    let fqdn = host.fqdn(&inventory.network).map(|name| name.to_string());
-    let addresses = host.addresses.iter().map(ToString::to_string);
-    [host.name.to_string()].into_iter().chain(fqdn).chain(addresses).collect()
+    if is_server {
+        line(&format!(
+            "# One server at a time: the next one when `kubectl get nodes` shows {name} as Ready again."
+        ));
+    }
+    line(&format!("kubectl drain {name} --ignore-daemonsets --delete-emptydir-data --timeout=5m"));
+    if is_server {
+        // k3s' managed-etcd-controller has a finalizer on the node, so kubectl waits for it.
+        line(
+            "# With the node k3s removes its etcd member. While the other servers are up, that takes seconds.",
+        );
+    }
+    line(&format!("kubectl delete node {name} --timeout=2m"));
+    line(&format!(
+        "# Gone with the node already, unless k3s was down. {name} brings the password that pxe-serve gave it; this"
+    ));
+    line("# one is needed if it was installed by something else before, or if k3s.token has changed since.");
+    line(&format!("kubectl -n kube-system delete secret {name}.node-password.k3s --ignore-not-found"));
+    if is_server {
+        let other = inventory.control_planes().find(|other| other.name != *name);
+        let other = other.map(|other| other.address().to_string()).unwrap_or_default();
+        line(&format!(
+            "# Only if k3s on {name} then says \"duplicate node name found\": the etcd member is still there. On another"
+        ));
+        line(&format!("# server (ssh core@{other}), as root, with etcdctl of an etcd release:"));
+        line("#   cd /var/lib/rancher/k3s/server/tls/etcd");
+        let etcdctl = "etcdctl --endpoints https://127.0.0.1:2379 --cacert server-ca.crt --cert client.crt --key client.key";
+        line(&format!("#   {etcdctl} member list"));
+        line(&format!("#   {etcdctl} member remove ID   # of {name}-…"));
+    }
+    text
 }

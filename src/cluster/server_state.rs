@@ -39,7 +39,7 @@ pub struct ServerState {
 impl ServerState {
     pub fn parse(text: &[u8]) -> Result<Self, Invalid> {
         let strange = |what: &str| {
-            let help = "is it a k3s server with systemd 248 or later, as Fedora CoreOS has it?";
+            let help = "is it a k3s server with systemd 251 or later, as Fedora CoreOS has it?";
             Invalid::new(format!("the node's answer is not understood: {what}"), help)
         };
         let text = std::str::from_utf8(text).map_err(|_| strange("it is no text"))?;

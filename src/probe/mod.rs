@@ -1,7 +1,6 @@
 //! Questions asked over the network, each with a deadline. Thin: what an answer means is decided elsewhere, by pure code.
 
 pub mod api;
-pub mod arming;
 pub mod http;
 pub mod kubectl;
 pub mod neighbours;

@@ -39,19 +39,25 @@ fn broken_inventory(folder: &Path) -> String {
 
 #[test]
 fn help_of_every_verb_answers_and_names_every_option() {
-    let verbs: Vec<clap::Command> = pxe_serve::cli::command().get_subcommands().cloned().collect();
-    assert!(verbs.len() >= 5);
-    for verb in verbs {
-        let name = verb.get_name();
-        let (help, _) = expect(0, &[name, "--help"]);
-        let (man, _) = expect(0, &["man", name]);
+    let mut verbs = Vec::new();
+    for verb in pxe_serve::cli::command().get_subcommands() {
+        verbs.push((vec![verb.get_name().to_owned()], verb.clone()));
+        for part in verb.get_subcommands() {
+            verbs.push((vec![verb.get_name().to_owned(), part.get_name().to_owned()], part.clone()));
+        }
+    }
+    assert!(verbs.iter().any(|(words, _)| words.len() == 2) && verbs.len() >= 5);
+    for (words, verb) in verbs {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let (help, _) = expect(0, &[&words[..], &["--help"]].concat());
+        let (man, _) = expect(0, &[&["man"], &words[..]].concat());
         for argument in verb.get_arguments() {
             let written = match argument.get_long() {
                 Some(long) => format!("--{long}"),
                 None => argument.get_value_names().unwrap()[0].to_string(),
             };
-            assert!(help.contains(&written), "{name} --help is silent on {written}");
-            assert!(man.replace("\\-", "-").contains(&written), "man {name} is silent on {written}");
+            assert!(help.contains(&written), "{words:?} --help is silent on {written}");
+            assert!(man.replace("\\-", "-").contains(&written), "man {words:?} is silent on {written}");
         }
     }
 }

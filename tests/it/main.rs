@@ -22,6 +22,7 @@ mod lint;
 mod load;
 mod node;
 mod package;
+mod preparation;
 mod probe;
 mod rejoin;
 mod render;

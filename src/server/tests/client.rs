@@ -60,6 +60,23 @@ impl Running {
         self.stop.take().unwrap().send(()).unwrap();
     }
 
+    /// Stops it, and waits until nobody holds its state directory: a connection's task may end a moment after the server.
+    pub async fn end(mut self) {
+        self.stop();
+        let Running { state, reloader, asked, task, .. } = self;
+        task.await.unwrap();
+        let state = std::sync::Arc::downgrade(&{ state });
+        drop((reloader, asked));
+        let begin = std::time::Instant::now();
+        while state.strong_count() > 0 {
+            assert!(
+                begin.elapsed() < std::time::Duration::from_secs(10),
+                "somebody still holds the server's state"
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
     pub async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }

@@ -55,16 +55,14 @@ async fn arming_has_an_end_a_host_and_a_reason_when_it_is_refused() {
 async fn a_restart_forgets_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let keeping = || crate::server::Config { state_dir: Some(folder.path().to_owned()), ..config() };
-    let mut server = start(keeping(), || good(generation("a"))).await;
+    let server = start(keeping(), || good(generation("a"))).await;
     let body = r#"{"event":"installed","config":"lenovo1-reinstall"}"#;
     let length = body.len().to_string();
     let request = format!(
         "POST /pxe/events/lenovo1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
     );
     assert_eq!(server.raw(&request).await.status, 204);
-    server.stop();
-    (&mut server.task).await.unwrap();
-    drop(server);
+    server.end().await;
     let server = start(keeping(), || good(generation("a"))).await;
     let hosts = server.get("/pxe/hosts").await;
     assert!(hosts.text().contains("lenovo1-reinstall installed 2"), "{}", hosts.text());

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::server::reload::Trigger;
 use crate::server::{Config, Error, Server};
 
-use super::client::{Running, config, start};
+use super::client::{config, start};
 use super::pinning::{pinned, start_counting};
 use super::site::{CONF, SCRIPT, broken, generation, good};
 
@@ -15,17 +15,12 @@ fn keeping(folder: &Path) -> Config {
     Config { state_dir: Some(folder.to_owned()), ..config() }
 }
 
-async fn stop(mut server: Running) {
-    server.stop();
-    server.task.await.unwrap();
-}
-
 #[tokio::test]
 async fn a_restart_with_an_edited_inventory_answers_the_old_digests() {
     let folder = tempfile::tempdir().unwrap();
     let server = start_counting(keeping(folder.path())).await;
     server.reloader.reload(Trigger::Change).await;
-    stop(server).await;
+    server.end().await;
     // Nobody was there to see c become current.
     let server = start(keeping(folder.path()), || good(generation("c"))).await;
     for mark in ["a", "b", "c"] {
@@ -44,7 +39,7 @@ async fn a_restart_with_an_edited_inventory_answers_the_old_digests() {
 #[tokio::test]
 async fn after_a_restart_with_a_broken_inventory_boots_under_way_are_still_served() {
     let folder = tempfile::tempdir().unwrap();
-    stop(start_counting(keeping(folder.path())).await).await;
+    start_counting(keeping(folder.path())).await.end().await;
     let server = start(keeping(folder.path()), || broken("oh")).await;
     assert_eq!(server.get(&format!("/{SCRIPT}")).await.status, 503);
     assert_eq!(server.get(&pinned(SCRIPT, "a")).await.status, 200);
@@ -55,7 +50,7 @@ async fn after_a_restart_with_a_broken_inventory_boots_under_way_are_still_serve
 async fn what_lies_there_is_for_its_owner_only() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("var/lib");
-    stop(start_counting(keeping(&state)).await).await;
+    start_counting(keeping(&state)).await.end().await;
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(
         (mode(&state), mode(&state.join("blobs")), mode(&state.join("index.json"))),
@@ -80,7 +75,7 @@ fn inodes(folder: &Path) -> BTreeMap<String, (u64, i64)> {
 #[tokio::test]
 async fn what_has_not_changed_is_not_written_again() {
     let folder = tempfile::tempdir().unwrap();
-    stop(start(keeping(folder.path()), || good(generation("a"))).await).await;
+    start(keeping(folder.path()), || good(generation("a"))).await.end().await;
     let before = inodes(folder.path());
     let server = start(keeping(folder.path()), || good(generation("a"))).await;
     server.reloader.reload(Trigger::Change).await;
@@ -103,7 +98,7 @@ async fn what_is_over_is_deleted() {
 #[tokio::test]
 async fn damaged_and_foreign_files_cost_what_they_held_and_no_more() {
     let folder = tempfile::tempdir().unwrap();
-    stop(start_counting(keeping(folder.path())).await).await;
+    start_counting(keeping(folder.path())).await.end().await;
     let blobs = folder.path().join("blobs");
     let blob = |path| blobs.join(pinned(path, "a").rsplit('=').next().unwrap());
     std::fs::write(blob(SCRIPT), "#!/bin/sh\n# x\n").unwrap();

@@ -35,6 +35,7 @@ const PROGRAMS: &[&str] = &[
     "/usr/lib/dracut/modules.d/30ignition/ignition",
     "/usr/lib/ipxe/undionly.kpxe",
     "/usr/lib/ipxe/ipxe.efi",
+    "/usr/lib/ipxe/snponly.efi",
     "/usr/lib/ipxe/qemu/pxe-virtio.rom",
     "/usr/share/OVMF/OVMF_CODE_4M.fd",
 ];

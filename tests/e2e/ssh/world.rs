@@ -75,7 +75,6 @@ exec /usr/bin/ssh "$@"
 
 pub struct World {
     pub folder: tempfile::TempDir,
-    pub ca: Arc<Ca>,
     network: String,
     sshd: Child,
     masters: Mutex<Vec<Child>>,
@@ -149,16 +148,8 @@ impl World {
                 }
             }
         });
-        let world = World {
-            folder,
-            ca,
-            network,
-            sshd,
-            masters: Mutex::default(),
-            nodes,
-            ended,
-            systemd: Some(systemd),
-        };
+        let world =
+            World { folder, network, sshd, masters: Mutex::default(), nodes, ended, systemd: Some(systemd) };
         world.write_inventory();
         world.reset();
         Some(world)
@@ -195,10 +186,6 @@ impl World {
         self.nodes.lock().unwrap()[place].address.clone()
     }
 
-    pub fn ca(&self) -> Arc<Ca> {
-        self.nodes.lock().unwrap()[0].ca.clone()
-    }
-
     pub fn user_program(&self, name: &str, text: &str) {
         script(&self.path("user").join(name), text);
     }
@@ -214,6 +201,10 @@ impl World {
             assert!(begin.elapsed() < LIMIT);
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    pub fn ca(&self) -> Arc<Ca> {
+        self.nodes.lock().unwrap()[0].ca.clone()
     }
 
     /// What the user types.

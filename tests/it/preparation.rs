@@ -1,0 +1,64 @@
+//! The plan of a reinstall: what is done, what is left and why, and when it is refused.
+
+use pxe_serve::cluster::node::Node;
+use pxe_serve::cluster::preparation::{Step, Wish, names_in_known_hosts, plan};
+use pxe_serve::inventory::{self, Inventory};
+
+fn inventory(edit: impl Fn(String) -> String) -> Inventory {
+    let text = edit(include_str!("../../inventory.yaml").to_owned());
+    inventory::parse("inventory.yaml", text.as_bytes()).0.unwrap()
+}
+
+fn nodes() -> Vec<Node> {
+    let node = |name: &str| Node { name: name.to_owned(), ready: true, etcd: true, etcd_removed: false };
+    ["lenovo1", "lenovo2", "lenovo3"].map(node).to_vec()
+}
+
+fn done(inventory: &Inventory, nodes: &[Node], wish: &Wish) -> Vec<&'static str> {
+    let plan = plan(inventory, inventory.host("lenovo2").unwrap(), nodes, wish).unwrap();
+    assert_eq!(plan.len(), Step::ALL.len());
+    plan.iter().filter(|planned| planned.not.is_none()).map(|planned| planned.step.name()).collect()
+}
+
+#[test]
+fn every_step_is_done_in_its_order_unless_it_has_nothing_to_do() {
+    let inventory = inventory(|text| text);
+    let all = ["drain", "etcd-member", "delete-node", "node-password", "arm", "reboot", "host-keys"];
+    let reboot = Wish { reboot: true, ..Wish::default() };
+    assert_eq!(done(&inventory, &nodes(), &reboot), all);
+    // The keys are needed for the reboot, so they go after it.
+    assert!(Step::Reboot < Step::HostKeys);
+    let without = |left: &[&str]| all.into_iter().filter(|step| !left.contains(step)).collect::<Vec<_>>();
+    assert_eq!(done(&inventory, &nodes(), &Wish::default()), without(&["reboot"]));
+    let mut down = nodes();
+    down[1].ready = false;
+    assert_eq!(done(&inventory, &down, &reboot), without(&["drain"]));
+    let mut removed = nodes();
+    removed[1].etcd_removed = true;
+    assert_eq!(done(&inventory, &removed, &reboot), without(&["etcd-member"]));
+    let mut worker = nodes();
+    worker[1].etcd = false;
+    assert_eq!(done(&inventory, &worker, &reboot), without(&["etcd-member"]));
+    let mut gone = nodes();
+    gone.remove(1);
+    assert_eq!(done(&inventory, &gone, &reboot), without(&["drain", "etcd-member", "delete-node"]));
+    for step in Step::ALL {
+        let wish = Wish { skip: vec![step], reboot: true };
+        assert_eq!(done(&inventory, &nodes(), &wish), without(&[step.name()]));
+    }
+}
+
+#[test]
+fn a_host_that_would_begin_a_second_cluster_is_refused() {
+    let bootstrap = inventory(|text| text.replace("phase: reinstall", "phase: bootstrap"));
+    let of = |name: &str| plan(&bootstrap, bootstrap.host(name).unwrap(), &nodes(), &Wish::default());
+    assert!(of("lenovo1").unwrap_err().message.contains("second cluster"));
+    assert!(of("lenovo2").is_ok());
+}
+
+#[test]
+fn ssh_forgets_a_host_by_each_of_its_names() {
+    let inventory = inventory(|text| text);
+    let names = names_in_known_hosts(&inventory, inventory.host("lenovo2").unwrap());
+    assert_eq!(names, ["lenovo2", "lenovo2.lab.internal", "192.168.26.6"]);
+}
