@@ -34,6 +34,9 @@ pub fn check(site: &Site, catalogue: &Catalogue, report: &mut Report) {
                     "download it, by its `location` in {stream}, and put it there; nodes fetch {base_url}/{image}"
                 )
             }
+            _ if image.as_str().starts_with("pxe/tftp/") => {
+                format!("copy iPXE's there; UEFI HTTP Boot fetches {base_url}/{image}")
+            }
             _ => format!(
                 "put it there, or name the image that is there in `fcos:`; nodes fetch {base_url}/{image}"
             ),

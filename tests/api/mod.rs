@@ -146,7 +146,12 @@ impl Api {
         let _inside = runtime.enter();
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
         socket.set_reuseaddr(true).unwrap();
-        socket.bind(address).unwrap();
+        // Whoever had the address before may take a moment to be gone from it, on a busy machine.
+        let begin = std::time::Instant::now();
+        while let Err(error) = socket.bind(address) {
+            assert!(begin.elapsed() < Duration::from_secs(10), "{address}: {error}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let listener = socket.listen(64).unwrap();
         let address = listener.local_addr().unwrap();
         let (open, strict) = (acceptor(ca, shows, false), acceptor(ca, shows, true));

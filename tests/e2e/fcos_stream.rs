@@ -1,4 +1,4 @@
-//! The commands of static/README.md fetch a stream, and its images are what the boot scripts name.
+//! static/fetch-fcos.sh fetches a stream, and its images are what the boot scripts name.
 
 use std::fs;
 use std::path::Path;
@@ -13,16 +13,6 @@ const NAMES: [(&str, &str); 3] = [
     ("initramfs", "fedora-coreos-42.1-live-initramfs.x86_64.img"),
     ("rootfs", "fedora-coreos-42.1-live-rootfs.x86_64.img"),
 ];
-
-/// The block of static/README.md, with a folder of this machine in place of the internet.
-fn commands(origin: &Path) -> String {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("static/README.md");
-    let readme = fs::read_to_string(readme).unwrap();
-    let block = readme.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
-    let url = "https://builds.coreos.fedoraproject.org/streams";
-    assert!(block.contains(url), "{block}");
-    block.replace(url, &format!("file://{}", origin.display()))
-}
 
 /// A stream and its images, each as big as its name; their SHA-256 as sha256sum(1) says it.
 fn publish(origin: &Path) {
@@ -41,16 +31,18 @@ fn publish(origin: &Path) {
 }
 
 #[test]
-fn what_the_documented_commands_fetch_is_what_the_boot_scripts_name() {
-    if !have(&["curl", "jq", "sha256sum", "xargs"], false) {
+fn what_the_shipped_script_fetches_is_what_the_boot_scripts_name() {
+    if !have(&["curl", "jq", "sha256sum"], false) {
         return;
     }
     let site = Site::edited(|text| format!("{text}\nfcos: {{stream: pxe/fcos/stable.json}}\n"));
     let origin = tempfile::tempdir().unwrap();
     publish(origin.path());
     let fetch = || {
-        let script = commands(origin.path());
-        run(command("sh").current_dir(&site.folder).args(["-c", &script]), LIMIT)
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("static/fetch-fcos.sh");
+        let mut sh = command("sh");
+        sh.env("STREAMS", format!("file://{}", origin.path().display()));
+        run(sh.arg(script).arg(site.path("static/fcos")), LIMIT)
     };
     let ask = |arguments: &[&str]| {
         let mut program = command(pxe_serve().to_str().unwrap());
@@ -68,7 +60,7 @@ fn what_the_documented_commands_fetch_is_what_the_boot_scripts_name() {
         assert!(script.contains(&format!("/pxe/fcos/{name} ")), "{name}: {script}");
     }
 
-    // Other bytes than the stream says: the commands stop at them, and so does `check`.
+    // Other bytes than the stream says: the script stops at them, and so does `check`.
     fs::write(origin.path().join(NAMES[2].1), "cut off").unwrap();
     fs::remove_file(site.path("static/fcos/stable.json")).unwrap();
     let output = fetch();
