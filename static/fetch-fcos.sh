@@ -14,8 +14,10 @@ curl -fsSLo .stable.json "${STREAMS:-https://builds.coreos.fedoraproject.org/str
 for arch in "$@"; do
     jq -e ".architectures.$arch.artifacts.metal.formats.pxe" .stable.json >.pxe.json
     jq -r '.[].location' .pxe.json | while read -r location; do
-        echo "fetching ${location##*/}"
-        curl -fSL --progress-bar --remote-name "$location"
+        name=${location##*/}
+        echo "fetching $name"
+        curl -fSL --progress-bar -o ".$name" "$location"
+        mv ".$name" "$name"
     done
     jq -r '.[] | .sha256 + "  " + (.location | split("/") | last)' .pxe.json | sha256sum -c
 done
