@@ -10,14 +10,24 @@ use super::node::assert_node;
 /// Where the inventory gets another key of this host.
 const LENOVO1_MAC: &str = "    mac: 52:54:00:12:34:56";
 
-/// The most that our answers may take of a boot's time.
+/// The bound that issue 4 itself sets for what our answers add to a machine's boot, hence a time of a clock in a test. It
+/// holds for as many answers as the boot had, each as long as the one in the middle: a debug build on a computer with
+/// fewer processors than machines now and then leaves one answer waiting for 90 ms, and that is not what it is about.
+const ANSWERS_MAX: Duration = Duration::from_millis(50);
+
+/// The most that all our answers together may take of a boot's time: no single one is slow either.
 const SHARE_MAX: f64 = 0.01;
 
 /// Until an answer's header; what comes after it is the network's.
 fn assert_answers_cost_nothing(what: &str, boot: &Boot, requests: &[Request]) {
-    let took: Duration = requests.iter().map(|request| request.took).sum();
-    println!("{what}: {} answers took {took:.1?} of {:.1?}", requests.len(), boot.took);
-    assert!(!requests.is_empty() && took.as_secs_f64() < SHARE_MAX * boot.took.as_secs_f64(), "{requests:?}");
+    let mut times: Vec<Duration> = requests.iter().map(|request| request.took).collect();
+    times.sort_unstable();
+    let total: Duration = times.iter().sum();
+    let usual = times[times.len() / 2] * times.len() as u32;
+    println!("{what}: {} answers took {total:.1?} (usual: {usual:.1?}) of {:.1?}", times.len(), boot.took);
+    println!("{what}: {times:?}");
+    assert!(usual <= ANSWERS_MAX, "{usual:?}: {requests:?}");
+    assert!(total.as_secs_f64() < SHARE_MAX * boot.took.as_secs_f64(), "{total:?}: {requests:?}");
 }
 
 #[test]
@@ -113,6 +123,7 @@ fn a_machine_installed_by_kernel_arguments_gets_what_held_then_whatever_the_inve
     boot.says("LAB kernel up");
     lab.edit_inventory(|text| text.replace("virtual_router_id: 26 ", "virtual_router_id: 27 "));
     let boot = boot.ends();
+    assert_answers_cost_nothing("installed by kernel arguments", &boot, &lab.requests());
     assert_eq!(boot.count("LAB installed to /dev/nvme0n1"), 1, "{}", boot.console);
     assert_eq!(boot.count(STARTED_FROM_DISK), 1, "{}", boot.console);
     let first_boot = machine.boot_installed(&lab).ends();
