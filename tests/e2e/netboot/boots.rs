@@ -31,12 +31,26 @@ fn assert_answers_cost_nothing(what: &str, boot: &Boot, requests: &[Request]) {
 }
 
 #[test]
-fn an_empty_machine_is_installed_and_from_then_on_starts_from_its_disk() {
+fn an_empty_machine_is_installed_as_its_script_promised_and_from_then_on_starts_from_its_disk() {
+    const OF_THE_BOOT: [&str; 2] =
+        ["/pxe/initrd/install/lenovo1-reinstall.img", "/pxe/ignition/lenovo1-reinstall.ign"];
     let Some(mut lab) = Lab::new(|text| text) else { return };
     lab.start_server();
+    let before = OF_THE_BOOT.map(|path| lab.get(path).1);
     let disk = lab.disk();
     let machine = Machine { firmware: Firmware::Bios, mac: LENOVO1, disk: Some(&disk), restarts: true };
-    let boot = machine.boot(&lab).ends();
+    let mut boot = machine.boot(&lab);
+    // After its script, and before the first file that depends on the inventory: kernel and initramfs come between.
+    boot.says("pxe-serve: installing lenovo1-reinstall");
+    lab.set_cable("down");
+    lab.edit_inventory(|text| text.replace("virtual_router_id: 26 ", "virtual_router_id: 27 "));
+    let asked = lab.requests();
+    assert!(!asked.iter().any(|request| OF_THE_BOOT.contains(&request.path.as_str())), "too late: {asked:?}");
+    for (path, before) in OF_THE_BOOT.iter().zip(&before) {
+        assert_ne!(&lab.get(path).1, before, "{path}");
+    }
+    lab.set_cable("up");
+    let boot = boot.ends();
     // Each of them once: installed, reported, sent to the disk, and there.
     for line in [
         "pxe-serve: installing lenovo1-reinstall",
@@ -53,7 +67,7 @@ fn an_empty_machine_is_installed_and_from_then_on_starts_from_its_disk() {
     assert!(hosts.contains("local"), "{hosts}");
 
     let first_boot = machine.boot_installed(&lab).ends();
-    assert_node(&first_boot, &lab.get("/pxe/ignition/lenovo1.ign").1);
+    assert_node(&first_boot, &before[1]);
     assert_eq!(first_boot.count("LAB unit pxe-serve-booted.service ok"), 1, "{}", first_boot.console);
     let reports = lab.requests().into_iter().filter(|request| request.path == "/pxe/events/lenovo1");
     assert_eq!(reports.map(|report| report.status).collect::<Vec<_>>(), [204, 204]);
@@ -93,18 +107,20 @@ fn uefi_pxe_runs_a_machine_from_memory_with_the_config_of_its_own_initrd() {
 
 /// Debian 12's ipxe.efi, of 2019, never comes back from `exit`; its snponly.efi and newer builds do.
 #[test]
-fn a_uefi_machine_that_is_told_to_use_its_disk_goes_back_to_its_firmware() {
-    let Some(mut lab) =
-        Lab::new(|text| text.replace(LENOVO1_MAC, &format!("    boot: local\n{LENOVO1_MAC}")))
-    else {
-        return;
-    };
+fn uefi_pxe_installs_a_machine_that_next_time_goes_back_to_its_firmware() {
+    let Some(mut lab) = Lab::new(|text| text) else { return };
     lab.network.sh("cp /usr/lib/ipxe/snponly.efi /srv/pxe/tftp/ipxe.efi");
     lab.start_server();
-    let mut machine =
-        Machine { firmware: Firmware::UefiPxe, mac: LENOVO1, disk: None, restarts: false }.boot(&lab);
+    let disk = lab.disk();
+    let installer = Machine { firmware: Firmware::UefiPxe, mac: LENOVO1, disk: Some(&disk), restarts: false };
+    let boot = installer.boot(&lab).ends();
+    assert_eq!(boot.count("LAB config verified by its sha512"), 1, "{}", boot.console);
+    assert_eq!(boot.count("LAB reported success"), 1, "{}", boot.console);
+    assert_answers_cost_nothing("installed by UEFI PXE", &boot, &lab.requests());
+
+    let mut machine = installer.boot(&lab);
     machine.says("pxe-serve: lenovo1 starts from its disk");
-    // The next that OVMF tries, long before a disk.
+    // The next that OVMF tries.
     machine.says(">>Start PXE over IPv6");
 }
 

@@ -99,6 +99,11 @@ impl Lab {
         (String::from_utf8_lossy(&output.stderr).trim().parse().unwrap_or(0), output.stdout)
     }
 
+    /// What a machine sends and is sent while it is "down" is lost; TCP sends it again.
+    pub fn set_cable(&self, state: &str) {
+        self.network.sh(&format!("ip link set {TAP} {state}"));
+    }
+
     /// A node's report about `host`, sent from `address`, which the router has as well from now on: the status.
     pub fn report_from(&self, address: &str, host: &str, report: &str) -> u16 {
         self.network.sh(&format!("ip address replace {address}/32 dev br-lan"));
