@@ -60,21 +60,27 @@ fn a_boot_completes_when_the_server_is_killed_before_any_of_its_requests() {
     let requests = runtime().block_on(node.installs(async |request| {
         drop(server.take());
         let server = server.insert(start(&site, folder.path()));
-        node.send(server.address, &request).await
+        node.try_send(server.address, &request).await
     }));
     assert!(requests > 8, "{requests}");
-    // One kill, before each in turn, each with a history of its own.
-    for killed_before in 1..requests {
+    // One kill, before each in turn, each with a history of its own. That request finds nobody.
+    for killed_before in 0..requests {
         let folder = tempfile::tempdir().unwrap();
-        let (mut server, mut asked) = (Some(start(&site, folder.path())), 0);
+        let mut server = start(&site, folder.path());
+        let (mut asked, mut unanswered) = (0, 0);
         runtime().block_on(node.installs(async |request| {
-            if asked == killed_before {
-                drop(server.take());
-                server = Some(start(&site, folder.path()));
-            }
             asked += 1;
-            node.send(server.as_ref().unwrap().address, &request).await
+            if asked != killed_before + 1 {
+                return node.try_send(server.address, &request).await;
+            }
+            let gone = server.address;
+            server.kill();
+            let reply = node.try_send(gone, &request).await;
+            unanswered += usize::from(reply.is_err());
+            server = start(&site, folder.path());
+            reply
         }));
+        assert_eq!(unanswered, 1, "of {asked}");
     }
 }
 
@@ -89,10 +95,7 @@ fn a_hundred_kills_lose_nothing_that_was_acknowledged() {
     let (mut number, mut acknowledged, mut total) = (0, Vec::new(), 0);
     for kill in 0..=KILLS {
         let server = start(&site, folder.path());
-        let known = runtime.block_on(node.send(
-            server.address,
-            &Request { method: "GET", target: "/pxe/hosts".into(), body: String::new() },
-        ));
+        let known = runtime.block_on(node.send(server.address, &Request::get("/pxe/hosts".into())));
         let known: serde_json::Value = serde_json::from_slice(&known.body).unwrap();
         let events = known["hosts"][0]["events"].as_array().unwrap();
         let kept: Vec<u64> =
@@ -151,7 +154,7 @@ fn a_thousand_nodes_at_once_all_complete() {
             let requests = requests.clone();
             boots.spawn_local(async move {
                 let node = node(number);
-                let sent = node.installs(async |request| node.send(address, &request).await).await;
+                let sent = node.installs(async |request| node.try_send(address, &request).await).await;
                 requests.fetch_add(sent, Ordering::Relaxed);
             });
         }
@@ -168,9 +171,7 @@ fn a_thousand_nodes_at_once_all_complete() {
     // And nobody is forgotten.
     let server = start(&site, folder.path());
     let last = node(NODES - 1);
-    let script = runtime().block_on(last.send(
-        server.address,
-        &Request { method: "GET", target: format!("/pxe/ipxe/{}.ipxe", last.mac), body: String::new() },
-    ));
+    let script =
+        runtime().block_on(last.send(server.address, &Request::get(format!("/pxe/ipxe/{}.ipxe", last.mac))));
     assert!(script.text().contains("starts from its disk"), "{}", script.text());
 }

@@ -1,5 +1,7 @@
 //! A node that boots, as far as the server sees it: the requests of firmware, installer and first boot, from its address.
+//! That address is one of loopback, which may report for every host: the boot lab shows that others may not.
 
+use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -9,6 +11,9 @@ use tokio::net::TcpSocket;
 
 /// A guard against hanging, far above what is measured.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Real nodes try for ever, or for minutes.
+const ATTEMPTS: usize = 3;
 
 pub struct Node {
     pub name: String,
@@ -28,42 +33,49 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+/// What a node took from its script and its installer's config.
+struct Install {
+    config: String,
+    /// Pinned to a digest, as the installer's config has it.
+    ignition: String,
+}
+
 impl Node {
-    /// A whole install and the boot after it, each request by `ask`; gives how many there were. Panics where a real node
-    /// would be stuck.
-    pub async fn installs(&self, mut ask: impl AsyncFnMut(Request) -> Reply) -> usize {
-        let mut requests = 0;
-        let mut get = async |target: String| {
-            requests += 1;
-            let reply = ask(Request { method: "GET", target: target.clone(), body: String::new() }).await;
-            assert_eq!(reply.status, 200, "{}: {target}: {}", self.name, reply.text());
-            if let Some((_, digest)) = target.split_once("?sha256=") {
-                assert_eq!(Sha256::of(&reply.body).to_string(), digest, "{}: {target}", self.name);
+    /// A whole install and the boot after it, each request by `ask`; gives how many were answered. What is not answered
+    /// is tried again as real nodes do. Panics where a real node would be stuck.
+    pub async fn installs(&self, ask: impl AsyncFnMut(Request) -> io::Result<Reply>) -> usize {
+        let mut client = Client { node: self, ask, answered: 0 };
+        let mut install = client.runs_scripts().await;
+        for _ in 1..ATTEMPTS {
+            // iPXE gives up what it has, and begins at the entry.
+            if install.is_err() {
+                install = client.runs_scripts().await;
             }
-            reply
-        };
-        assert!(get("/pxe/boot.ipxe".into()).await.text().contains("/pxe/ipxe/"));
-        let query = format!("mac={}&uuid=&serial=&hostname=&buildarch=x86_64&platform=efi", self.mac);
-        let own = format!("/pxe/ipxe/{}.ipxe?{query}", self.mac);
-        let script = get(own.clone()).await.text();
-        let config = script.split("installing ").nth(1).and_then(|rest| rest.split(' ').next());
-        let config = config.unwrap_or_else(|| panic!("{} does not install: {script}", self.name)).to_owned();
-        for url in urls(&script).filter(|url| !url.starts_with("/pxe/fcos/")) {
-            get(url).await;
         }
-        let ignition = get(format!("/pxe/ignition/{config}.ign")).await.text();
+        let Install { config, ignition } = install.unwrap();
+        // coreos-installer and Ignition ask for the same URL again.
+        let ignition = client.fetches(ignition).await.text();
         for url in urls(&ignition).filter(|url| url.contains("?sha256=")) {
-            get(url).await;
+            client.fetches(url).await;
         }
         for event in ["installed", "booted"] {
-            let body = format!(r#"{{"event":"{event}","config":"{config}"}}"#);
-            let target = format!("/pxe/events/{}", self.name);
-            let reply = ask(Request { method: "POST", target, body }).await;
+            // curl with --retry-connrefused.
+            let reply = client.repeats(|| self.report(event, &config)).await;
             assert_eq!(reply.status, 204, "{}: {event}: {}", self.name, reply.text());
         }
-        let again = ask(Request { method: "GET", target: own, body: String::new() }).await.text();
+        let again = client.repeats(|| Request::get(self.script())).await.text();
         assert!(again.contains("starts from its disk"), "{}: {again}", self.name);
-        requests + 3
+        client.answered
+    }
+
+    fn script(&self) -> String {
+        let query = format!("mac={}&uuid=&serial=&hostname=&buildarch=x86_64&platform=efi", self.mac);
+        format!("/pxe/ipxe/{}.ipxe?{query}", self.mac)
+    }
+
+    fn report(&self, event: &str, config: &str) -> Request {
+        let body = format!(r#"{{"event":"{event}","config":"{config}"}}"#);
+        Request { method: "POST", target: format!("/pxe/events/{}", self.name), body }
     }
 
     pub async fn send(&self, server: SocketAddr, request: &Request) -> Reply {
@@ -71,11 +83,11 @@ impl Node {
     }
 
     /// As a client that closes after each answer does.
-    pub async fn try_send(&self, server: SocketAddr, request: &Request) -> std::io::Result<Reply> {
+    pub async fn try_send(&self, server: SocketAddr, request: &Request) -> io::Result<Reply> {
         tokio::time::timeout(PATIENCE, self.exchange(server, request)).await.expect("an answer in time")
     }
 
-    async fn exchange(&self, server: SocketAddr, request: &Request) -> std::io::Result<Reply> {
+    async fn exchange(&self, server: SocketAddr, request: &Request) -> io::Result<Reply> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::new(self.address, 0))?;
         let mut stream = socket.connect(server).await?;
@@ -86,9 +98,86 @@ impl Node {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await?;
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
-        let end = end.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
         let status = std::str::from_utf8(&bytes[9..12]).unwrap().parse().unwrap();
         Ok(Reply { status, body: bytes[end + 4..].to_vec() })
+    }
+}
+
+/// A node at work.
+struct Client<'a, Ask> {
+    node: &'a Node,
+    ask: Ask,
+    answered: usize,
+}
+
+impl<Ask: AsyncFnMut(Request) -> io::Result<Reply>> Client<'_, Ask> {
+    async fn sends(&mut self, request: Request) -> io::Result<Reply> {
+        let reply = (self.ask)(request).await?;
+        self.answered += 1;
+        Ok(reply)
+    }
+
+    async fn gets(&mut self, target: String) -> io::Result<Reply> {
+        let reply = self.sends(Request::get(target.clone())).await?;
+        self.expects(&target, &reply);
+        Ok(reply)
+    }
+
+    async fn fetches(&mut self, target: String) -> Reply {
+        let reply = self.repeats(|| Request::get(target.clone())).await;
+        self.expects(&target, &reply);
+        reply
+    }
+
+    async fn repeats(&mut self, request: impl Fn() -> Request) -> Reply {
+        for _ in 1..ATTEMPTS {
+            if let Ok(reply) = self.sends(request()).await {
+                return reply;
+            }
+        }
+        self.sends(request()).await.unwrap()
+    }
+
+    fn expects(&self, target: &str, reply: &Reply) {
+        let name = &self.node.name;
+        assert_eq!(reply.status, 200, "{name}: {target}: {}", reply.text());
+        if let Some((_, digest)) = target.split_once("?sha256=") {
+            assert_eq!(Sha256::of(&reply.body).to_string(), digest, "{name}: {target}");
+        }
+    }
+
+    /// From the entry to the installer, whose config comes in an initrd.
+    async fn runs_scripts(&mut self) -> io::Result<Install> {
+        assert!(self.gets("/pxe/boot.ipxe".into()).await?.text().contains("/pxe/ipxe/"));
+        let script = self.gets(self.node.script()).await?.text();
+        let config = script.split("installing ").nth(1).and_then(|rest| rest.split(' ').next());
+        let config = config.unwrap_or_else(|| panic!("{} does not install: {script}", self.node.name));
+        let mut ignition = None;
+        for url in urls(&script).filter(|url| !url.starts_with("/pxe/fcos/")) {
+            let is_initrd = url.starts_with("/pxe/initrd/");
+            let reply = self.gets(url).await?;
+            if is_initrd {
+                ignition = Some(pinned_config(&reply.body));
+            }
+        }
+        let ignition = ignition.unwrap_or_else(|| panic!("{}: no initrd: {script}", self.node.name));
+        Ok(Install { config: config.to_owned(), ignition })
+    }
+}
+
+/// The `ignition-url` of the installer's config, which lies in an initrd as a data URL of an Ignition config.
+fn pinned_config(initrd: &[u8]) -> String {
+    let mut archive = Vec::new();
+    flate2::read::GzDecoder::new(initrd).read_to_end(&mut archive).unwrap();
+    let archive = percent_encoding::percent_decode(&archive).decode_utf8_lossy();
+    let url = archive.split("ignition-url: ").nth(1).and_then(|rest| urls(rest).next());
+    url.filter(|url| url.contains("?sha256=")).unwrap_or_else(|| panic!("not pinned: {archive}"))
+}
+
+impl Request {
+    pub fn get(target: String) -> Request {
+        Request { method: "GET", target, body: String::new() }
     }
 }
 

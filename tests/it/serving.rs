@@ -92,10 +92,15 @@ impl Served {
         Answer { status, headers: lines.filter_map(split).collect(), body: bytes[end + 4..].to_vec() }
     }
 
-    /// Ends it, and gives all that it logged.
-    pub fn stop(mut self) -> String {
+    /// kill -9.
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Ends it, and gives all that it logged.
+    pub fn stop(mut self) -> String {
+        self.kill();
         self.log.take().unwrap().join().unwrap()
     }
 }

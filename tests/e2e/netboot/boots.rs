@@ -10,23 +10,47 @@ use super::node::assert_node;
 /// Where the inventory gets another key of this host.
 const LENOVO1_MAC: &str = "    mac: 52:54:00:12:34:56";
 
-/// The most that our answers may take of a boot's time.
+/// The bound that issue 4 itself sets for what our answers add to a machine's boot, hence a time of a clock in a test. It
+/// holds for as many answers as the boot had, each as long as the one in the middle: a debug build on a computer with
+/// fewer processors than machines now and then leaves one answer waiting for 90 ms, and that is not what it is about.
+const ANSWERS_MAX: Duration = Duration::from_millis(50);
+
+/// The most that all our answers together may take of a boot's time: no single one is slow either.
 const SHARE_MAX: f64 = 0.01;
 
 /// Until an answer's header; what comes after it is the network's.
 fn assert_answers_cost_nothing(what: &str, boot: &Boot, requests: &[Request]) {
-    let took: Duration = requests.iter().map(|request| request.took).sum();
-    println!("{what}: {} answers took {took:.1?} of {:.1?}", requests.len(), boot.took);
-    assert!(!requests.is_empty() && took.as_secs_f64() < SHARE_MAX * boot.took.as_secs_f64(), "{requests:?}");
+    let mut times: Vec<Duration> = requests.iter().map(|request| request.took).collect();
+    times.sort_unstable();
+    let total: Duration = times.iter().sum();
+    let usual = times[times.len() / 2] * times.len() as u32;
+    println!("{what}: {} answers took {total:.1?} (usual: {usual:.1?}) of {:.1?}", times.len(), boot.took);
+    println!("{what}: {times:?}");
+    assert!(usual <= ANSWERS_MAX, "{usual:?}: {requests:?}");
+    assert!(total.as_secs_f64() < SHARE_MAX * boot.took.as_secs_f64(), "{total:?}: {requests:?}");
 }
 
 #[test]
-fn an_empty_machine_is_installed_and_from_then_on_starts_from_its_disk() {
+fn an_empty_machine_is_installed_as_its_script_promised_and_from_then_on_starts_from_its_disk() {
+    const OF_THE_BOOT: [&str; 2] =
+        ["/pxe/initrd/install/lenovo1-reinstall.img", "/pxe/ignition/lenovo1-reinstall.ign"];
     let Some(mut lab) = Lab::new(|text| text) else { return };
     lab.start_server();
+    let before = OF_THE_BOOT.map(|path| lab.get(path).1);
     let disk = lab.disk();
     let machine = Machine { firmware: Firmware::Bios, mac: LENOVO1, disk: Some(&disk), restarts: true };
-    let boot = machine.boot(&lab).ends();
+    let mut boot = machine.boot(&lab);
+    // After its script, and before the first file that depends on the inventory: kernel and initramfs come between.
+    boot.says("pxe-serve: installing lenovo1-reinstall");
+    lab.set_cable("down");
+    lab.edit_inventory(|text| text.replace("virtual_router_id: 26 ", "virtual_router_id: 27 "));
+    let asked = lab.requests();
+    assert!(!asked.iter().any(|request| OF_THE_BOOT.contains(&request.path.as_str())), "too late: {asked:?}");
+    for (path, before) in OF_THE_BOOT.iter().zip(&before) {
+        assert_ne!(&lab.get(path).1, before, "{path}");
+    }
+    lab.set_cable("up");
+    let boot = boot.ends();
     // Each of them once: installed, reported, sent to the disk, and there.
     for line in [
         "pxe-serve: installing lenovo1-reinstall",
@@ -43,7 +67,7 @@ fn an_empty_machine_is_installed_and_from_then_on_starts_from_its_disk() {
     assert!(hosts.contains("local"), "{hosts}");
 
     let first_boot = machine.boot_installed(&lab).ends();
-    assert_node(&first_boot, &lab.get("/pxe/ignition/lenovo1.ign").1);
+    assert_node(&first_boot, &before[1]);
     assert_eq!(first_boot.count("LAB unit pxe-serve-booted.service ok"), 1, "{}", first_boot.console);
     let reports = lab.requests().into_iter().filter(|request| request.path == "/pxe/events/lenovo1");
     assert_eq!(reports.map(|report| report.status).collect::<Vec<_>>(), [204, 204]);
@@ -83,18 +107,20 @@ fn uefi_pxe_runs_a_machine_from_memory_with_the_config_of_its_own_initrd() {
 
 /// Debian 12's ipxe.efi, of 2019, never comes back from `exit`; its snponly.efi and newer builds do.
 #[test]
-fn a_uefi_machine_that_is_told_to_use_its_disk_goes_back_to_its_firmware() {
-    let Some(mut lab) =
-        Lab::new(|text| text.replace(LENOVO1_MAC, &format!("    boot: local\n{LENOVO1_MAC}")))
-    else {
-        return;
-    };
+fn uefi_pxe_installs_a_machine_that_next_time_goes_back_to_its_firmware() {
+    let Some(mut lab) = Lab::new(|text| text) else { return };
     lab.network.sh("cp /usr/lib/ipxe/snponly.efi /srv/pxe/tftp/ipxe.efi");
     lab.start_server();
-    let mut machine =
-        Machine { firmware: Firmware::UefiPxe, mac: LENOVO1, disk: None, restarts: false }.boot(&lab);
+    let disk = lab.disk();
+    let installer = Machine { firmware: Firmware::UefiPxe, mac: LENOVO1, disk: Some(&disk), restarts: false };
+    let boot = installer.boot(&lab).ends();
+    assert_eq!(boot.count("LAB config verified by its sha512"), 1, "{}", boot.console);
+    assert_eq!(boot.count("LAB reported success"), 1, "{}", boot.console);
+    assert_answers_cost_nothing("installed by UEFI PXE", &boot, &lab.requests());
+
+    let mut machine = installer.boot(&lab);
     machine.says("pxe-serve: lenovo1 starts from its disk");
-    // The next that OVMF tries, long before a disk.
+    // The next that OVMF tries.
     machine.says(">>Start PXE over IPv6");
 }
 
@@ -113,6 +139,7 @@ fn a_machine_installed_by_kernel_arguments_gets_what_held_then_whatever_the_inve
     boot.says("LAB kernel up");
     lab.edit_inventory(|text| text.replace("virtual_router_id: 26 ", "virtual_router_id: 27 "));
     let boot = boot.ends();
+    assert_answers_cost_nothing("installed by kernel arguments", &boot, &lab.requests());
     assert_eq!(boot.count("LAB installed to /dev/nvme0n1"), 1, "{}", boot.console);
     assert_eq!(boot.count(STARTED_FROM_DISK), 1, "{}", boot.console);
     let first_boot = machine.boot_installed(&lab).ends();

@@ -99,6 +99,21 @@ impl Lab {
         (String::from_utf8_lossy(&output.stderr).trim().parse().unwrap_or(0), output.stdout)
     }
 
+    /// What a machine sends and is sent while it is "down" is lost; TCP sends it again.
+    pub fn set_cable(&self, state: &str) {
+        self.network.sh(&format!("ip link set {TAP} {state}"));
+    }
+
+    /// A node's report about `host`, sent from `address`, which the router has as well from now on: the status.
+    pub fn report_from(&self, address: &str, host: &str, report: &str) -> u16 {
+        self.network.sh(&format!("ip address replace {address}/32 dev br-lan"));
+        let mut curl = self.network.command("curl");
+        curl.args(["--silent", "--noproxy", "*", "--max-time", "10", "--output", "/dev/null"]);
+        curl.args(["--write-out", "%{http_code}", "--interface", address, "--data", report]);
+        let output = run(curl.arg(format!("http://{ROUTER}/pxe/events/{host}")), Duration::from_secs(15));
+        String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or(0)
+    }
+
     /// What a verb of ours says that asks the server.
     pub fn ask(&self, arguments: &[&str]) -> String {
         let mut verb = self.network.command(pxe_serve().to_str().unwrap());

@@ -35,6 +35,23 @@ fn an_unknown_machine_says_so_on_its_console_and_is_listed() {
     assert!(hosts.contains(STRANGER), "{hosts}");
 }
 
+/// Neither may anybody else send a machine to its disk, or keep it from there.
+#[test]
+fn a_report_counts_only_from_the_address_of_the_node_it_is_about() {
+    const REPORT: &str = r#"{"event": "installed", "config": "lenovo1-reinstall"}"#;
+    let Some(mut lab) = Lab::new(|text| text) else { return };
+    lab.start_server();
+    let script = || String::from_utf8(lab.get("/pxe/ipxe/lenovo1.ipxe").1).unwrap();
+    for another in ["192.168.26.6", "192.168.26.200"] {
+        assert_eq!(lab.report_from(another, "lenovo1", REPORT), 403, "{another}");
+        assert!(script().contains("installing lenovo1-reinstall"), "{another}: {}", script());
+    }
+    assert_eq!(lab.report_from("192.168.26.5", "lenovo1", REPORT), 204);
+    assert!(script().contains("starts from its disk"), "{}", script());
+    let refused = lab.requests().into_iter().filter(|request| request.status == 403).count();
+    assert_eq!(refused, 2, "{:?}", lab.requests());
+}
+
 #[test]
 fn a_server_that_is_killed_after_each_request_does_not_keep_a_machine_from_its_install() {
     let Some(mut lab) = Lab::new(|text| text) else { return };
