@@ -28,6 +28,14 @@ impl Audience {
         Audience::Hosts(BTreeSet::from([name.clone()]))
     }
 
+    /// None: everyone.
+    pub fn hosts(&self) -> Option<&BTreeSet<HostName>> {
+        match self {
+            Audience::Everyone => None,
+            Audience::Hosts(hosts) => Some(hosts),
+        }
+    }
+
     pub fn includes(&self, host: &HostName) -> bool {
         match self {
             Audience::Everyone => true,

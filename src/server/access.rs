@@ -3,12 +3,12 @@
 //! It trusts addresses, as everything before the first SSH key on a node must: a boot client has no credentials.
 //! So it is as strong as the network's ARP, and it refuses to guess about proxies.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::catalogue::Audience;
 use crate::inventory::Inventory;
 
+use super::archive::Machines;
 use super::connection::Endpoints;
 
 /// Who may fetch secrets, `--secrets`.
@@ -37,19 +37,25 @@ impl SecretsPolicy {
         }
     }
 
-    /// `inventory` is the one served now. `addresses` are those that an older generation knew its audience by; they
-    /// count only for a peer that is nobody else by now.
+    /// `inventory` is the one served now. `machines` are those that an older generation knew its audience by: a boot under
+    /// way must not stop since its host was renamed or has moved. Who is at one of their addresses is one of them if it
+    /// is nobody by now, or if all of the audience have left the inventory. While one of them is there under its name,
+    /// another host at that address has taken it over and inherits nothing, unless it has a MAC of theirs.
     pub fn grant(
         self,
         ends: &Endpoints,
         audience: &Audience,
-        addresses: &BTreeSet<IpAddr>,
+        machines: &Machines,
         inventory: Option<&Inventory>,
     ) -> Option<Grant> {
         let known = inventory.and_then(|inventory| inventory.host_at(ends.peer));
+        let have_left =
+            |inventory: &Inventory| !inventory.hosts.iter().any(|host| audience.includes(&host.name));
         let is_own_host = match known {
-            Some(host) => audience.includes(&host.name),
-            None => addresses.contains(&ends.peer),
+            Some(host) if audience.includes(&host.name) => true,
+            Some(host) if host.macs.iter().any(|mac| machines.macs.contains(mac)) => true,
+            Some(_) => machines.addresses.contains(&ends.peer) && inventory.is_some_and(have_left),
+            None => machines.addresses.contains(&ends.peer),
         };
         let is_this_machine = ends.peer.is_loopback() || ends.peer == ends.local;
         let is_lan = || {

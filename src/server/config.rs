@@ -1,6 +1,7 @@
 //! What the server is told: where to listen, whom to give secrets, and its limits with the reason for each number.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,8 +33,8 @@ pub struct Limits {
     pub connections: usize,
     /// From SIGTERM until what is still in flight is cut off.
     pub stop: Duration,
-    /// Retired artifacts that are kept for boots under way, in bytes.
-    pub archive_bytes: usize,
+    /// Retired artifacts that are kept for boots under way, in bytes: for a small site, and for a big one.
+    pub archive_bytes: RangeInclusive<usize>,
     /// How long the inputs must be quiet before a load.
     pub debounce: Duration,
     /// Between two looks at the inputs where there is no inotify.
@@ -57,8 +58,9 @@ const CONNECTIONS: usize = 256;
 /// OpenWRT's procd kills five seconds after SIGTERM, podman ten, systemd ninety.
 const STOP: Duration = Duration::from_secs(4);
 
-/// A site of 100 hosts renders to some 3 MiB, and an edit rarely changes all of it: five whole edits, on a router with 128 MiB.
-const ARCHIVE_BYTES: usize = 16 * 1024 * 1024;
+/// An edit of a site of 1000 hosts replaces 7 MB that were promised. So the first is two such edits, on a router with 128
+/// MiB; the other is two of 4500 hosts, whose own files take 120 MB beside it.
+const ARCHIVE_BYTES: RangeInclusive<usize> = 16 * 1024 * 1024..=64 * 1024 * 1024;
 
 /// Editors write a temporary file, sync and rename within some 50 ms.
 const DEBOUNCE: Duration = Duration::from_millis(200);

@@ -3,13 +3,12 @@
 //! It reads one status and decides; the bytes were made at load. The one thing it may wait for is a retired artifact
 //! that lies in the state directory.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::catalogue::{Artifact, ArtifactPath, Audience, Sensitivity, Sha256};
 
 use super::access::{Grant, is_name_of_ours};
+use super::archive::Machines;
 use super::listing::Folder;
 use super::negotiate;
 use super::refusal::Refusal;
@@ -97,7 +96,7 @@ impl Lookup<'_> {
             }
         }
         if let Some(kept) = self.state.archive.find(path, digest) {
-            self.permit(path, kept.sensitivity, &kept.audience, &kept.addresses)?;
+            self.permit(path, kept.sensitivity, &kept.audience, &kept.machines)?;
             if let Some((bytes, digest)) = self.state.archive.read(&kept).await {
                 let retired = Representation::retired(path, bytes, digest, kept.sensitivity);
                 return Ok(Found::Artifact(retired));
@@ -115,7 +114,7 @@ impl Lookup<'_> {
     }
 
     fn permit_artifact(&self, path: &ArtifactPath, artifact: &Artifact) -> Result<(), Refusal> {
-        self.permit(path, artifact.sensitivity, &artifact.audience, &BTreeSet::new())
+        self.permit(path, artifact.sensitivity, &artifact.audience, &Machines::default())
     }
 
     fn permit(
@@ -123,14 +122,14 @@ impl Lookup<'_> {
         path: &ArtifactPath,
         sensitivity: Sensitivity,
         audience: &Audience,
-        addresses: &BTreeSet<IpAddr>,
+        machines: &Machines,
     ) -> Result<(), Refusal> {
         if sensitivity == Sensitivity::Public {
             return Ok(());
         }
         let inventory = self.status.served.as_ref().map(|served| &served.generation.inventory);
         let (secrets, ends) = (self.state.secrets, &self.target.ends);
-        match (secrets.grant(ends, audience, addresses, inventory), &self.target.host) {
+        match (secrets.grant(ends, audience, machines, inventory), &self.target.host) {
             (Some(Grant::ByPlace), Some(host)) if !is_name_of_ours(host, inventory) => {
                 Err(Refusal::ForeignName { path: path.clone(), host: host.clone() })
             }

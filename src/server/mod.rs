@@ -132,7 +132,8 @@ impl Server {
                 "without --state-dir a restart forgets which hosts are installed, and `boot: install_once` installs them again"
             );
         }
-        let archive = Archive::open(config.keep_generations_for, limits.archive_bytes, state_dir.clone())?;
+        let archive =
+            Archive::open(config.keep_generations_for, limits.archive_bytes.clone(), state_dir.clone())?;
         let state = Arc::new(ServerState::new(config.secrets, archive, Chronicle::open(state_dir)?));
         let reloader = Reloader::new(Arc::new(load), state.clone());
         let (inputs, unfinished) = watch::load(&reloader, &Inputs::default(), Trigger::Start).await;

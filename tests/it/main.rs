@@ -24,6 +24,7 @@ mod node;
 mod package;
 mod preparation;
 mod probe;
+mod promises;
 mod rejoin;
 mod render;
 mod serving;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Audience, Sensitivity};
 
-use super::kept::{Content, Expiry, Kept};
+use super::kept::{Content, Expiry, Kept, Machines};
 
 const VERSION: u32 = 1;
 
@@ -29,6 +29,9 @@ struct Entry {
     /// None: everyone.
     hosts: Option<Vec<String>>,
     addresses: BTreeSet<IpAddr>,
+    /// Not there in an index of earlier days.
+    #[serde(default)]
+    macs: BTreeSet<String>,
     /// None: current when this was written.
     expires_unix_seconds: Option<u64>,
 }
@@ -44,7 +47,8 @@ pub fn to_json(entries: &[&Kept]) -> Vec<u8> {
                 Audience::Everyone => None,
                 Audience::Hosts(hosts) => Some(hosts.iter().map(|host| host.to_string()).collect()),
             },
-            addresses: kept.addresses.clone(),
+            addresses: kept.machines.addresses.clone(),
+            macs: kept.machines.macs.iter().map(|mac| mac.to_string()).collect(),
             expires_unix_seconds: kept.expiry.map(|expiry| expiry.unix_seconds),
         });
     let index = Index { version: VERSION, artifacts: artifacts.collect() };
@@ -58,22 +62,24 @@ pub fn parse(text: &[u8], keep_for: Duration) -> Result<Vec<Kept>, BadIndex> {
     if index.version != VERSION {
         return Err(BadIndex::Version(index.version));
     }
-    index.artifacts.into_iter().map(|entry| kept(entry, keep_for).ok_or(BadIndex::Entry)).collect()
+    let now = (Instant::now(), SystemTime::now());
+    index.artifacts.into_iter().map(|entry| kept(entry, keep_for, now).ok_or(BadIndex::Entry)).collect()
 }
 
-fn kept(entry: Entry, keep_for: Duration) -> Option<Kept> {
+fn kept(entry: Entry, keep_for: Duration, now: (Instant, SystemTime)) -> Option<Kept> {
     let hosts = match entry.hosts {
         Some(names) => Audience::Hosts(names.iter().map(|name| name.parse().ok()).collect::<Option<_>>()?),
         None => Audience::Everyone,
     };
+    let macs = entry.macs.iter().map(|mac| mac.parse().ok()).collect::<Option<_>>()?;
     Some(Kept {
         path: entry.path.parse().ok()?,
         sha256: entry.sha256.parse().ok()?,
         size: entry.size,
         sensitivity: if entry.secret { Sensitivity::Secret } else { Sensitivity::Public },
         audience: hosts,
-        addresses: entry.addresses,
-        expiry: entry.expires_unix_seconds.map(|seconds| Expiry::recorded(seconds, keep_for)),
+        machines: Machines { addresses: entry.addresses, macs },
+        expiry: entry.expires_unix_seconds.map(|seconds| Expiry::recorded(seconds, keep_for, now)),
         content: Content::StateDir,
     })
 }
@@ -84,6 +90,6 @@ pub enum BadIndex {
     Json(#[from] serde_json::Error),
     #[error("it is of version {0}, this program reads {VERSION}")]
     Version(u32),
-    #[error("an entry has a path, digest or host name that is none")]
+    #[error("an entry has a path, digest, host name or MAC that is none")]
     Entry,
 }

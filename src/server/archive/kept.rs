@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use crate::catalogue::{Artifact, ArtifactPath, Audience, Digest, Sensitivity, Sha256};
+use crate::catalogue::{Artifact, ArtifactPath, Audience, Sensitivity, Sha256};
+use crate::ids::MacAddr;
 use crate::inventory::Inventory;
 
 #[derive(Debug, Clone)]
@@ -16,11 +17,18 @@ pub struct Kept {
     pub size: usize,
     pub sensitivity: Sensitivity,
     pub audience: Audience,
-    /// Of a secret: where its audience was while it was current. A host that has left the inventory is known by them.
-    pub addresses: BTreeSet<IpAddr>,
+    pub machines: Machines,
     /// None: still current, recorded so that it can be answered with after a restart.
     pub expiry: Option<Expiry>,
     pub content: Content,
+}
+
+/// Of a secret: the machines of its audience while it was current. By them a host is known that was renamed, has moved or
+/// has left the inventory since.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Machines {
+    pub addresses: BTreeSet<IpAddr>,
+    pub macs: BTreeSet<MacAddr>,
 }
 
 #[derive(Debug, Clone)]
@@ -44,11 +52,12 @@ impl Expiry {
         Expiry { at: Instant::now() + time, unix_seconds }
     }
 
-    /// From an index that another process wrote: never longer than a full term, whatever the clocks said.
-    pub fn recorded(unix_seconds: u64, at_most: Duration) -> Self {
+    /// From an index that another process wrote, read `now`: never longer than a full term, whatever the clocks said.
+    /// What was replaced together stays together, so all of an index is read at one time.
+    pub fn recorded(unix_seconds: u64, at_most: Duration, now: (Instant, SystemTime)) -> Self {
         let then = UNIX_EPOCH.checked_add(Duration::from_secs(unix_seconds));
-        let left = then.and_then(|then| then.duration_since(SystemTime::now()).ok());
-        Expiry { at: Instant::now() + left.unwrap_or_default().min(at_most), unix_seconds }
+        let left = then.and_then(|then| then.duration_since(now.1).ok());
+        Expiry { at: now.0 + left.unwrap_or_default().min(at_most), unix_seconds }
     }
 
     pub fn is_over(&self) -> bool {
@@ -56,14 +65,13 @@ impl Expiry {
     }
 }
 
-/// The forms in which an artifact is served, by digest.
-pub fn forms(artifact: &Artifact) -> impl Iterator<Item = (Digest, &Bytes)> {
-    let lower = artifact.alternative.as_ref().map(|lower| (lower.digest, &lower.bytes));
-    std::iter::once((*artifact.digest(), artifact.bytes())).chain(lower)
-}
-
-/// The addresses of those whose secret it is, by this inventory. One for everyone is for every host.
-pub fn addresses(artifact: &Artifact, inventory: &Inventory) -> BTreeSet<IpAddr> {
-    let hosts = inventory.hosts.iter().filter(|host| artifact.audience.includes(&host.name));
-    hosts.filter(|_| artifact.is_secret()).flat_map(|host| host.addresses.iter().copied()).collect()
+/// Those whose secret it is, by this inventory. One for everyone is for every host.
+pub fn machines(artifact: &Artifact, inventory: &Inventory) -> Machines {
+    let hosts =
+        inventory.hosts.iter().filter(|host| artifact.is_secret() && artifact.audience.includes(&host.name));
+    let hosts: Vec<_> = hosts.collect();
+    Machines {
+        addresses: hosts.iter().flat_map(|host| host.addresses.iter().copied()).collect(),
+        macs: hosts.iter().flat_map(|host| host.macs.iter().copied()).collect(),
+    }
 }

@@ -1,15 +1,19 @@
 //! Earlier generations of artifacts, by path and SHA-256: a boot that began before an edit gets what it was promised.
 //!
-//! A node fetches its Ignition at install and the files it names, with their hashes, minutes later. Kept for a term,
-//! within a budget (what was replaced first goes first), in memory or, with `--state-dir`, on disk across restarts.
-//! There the current artifacts are recorded as well: the process that reads an edited inventory has never seen them.
+//! A node fetches its Ignition at install and the files it names, with their hashes, minutes later. What a generation
+//! has [`promised`] is kept for a term, within a budget that grows with the site (what was replaced first goes first,
+//! and the log says so), in memory or, with `--state-dir`, on disk across restarts. There what is current is recorded
+//! as well: the process that reads an edited inventory has never seen it.
 //! Who may fetch what is decided elsewhere, by the audience that is remembered here.
 
 mod index;
 mod kept;
+mod promised;
 mod store;
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +25,9 @@ use crate::generation::Generation;
 
 use super::Error;
 use super::state_dir::StateDir;
+pub use kept::Machines;
 use kept::{Content, Expiry, Kept};
+use promised::{Promised, bytes_of, promised};
 use store::Store;
 
 type Entries = BTreeMap<(ArtifactPath, Sha256), Kept>;
@@ -29,19 +35,22 @@ type Entries = BTreeMap<(ArtifactPath, Sha256), Kept>;
 /// No boot takes a year; and the clocks' arithmetic has an end.
 const KEEP_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// How often the whole site fits: an edit of everything, and the one that mends it.
+const WHOLE_EDITS: usize = 2;
+
 #[derive(Debug)]
 pub struct Archive {
     entries: ArcSwap<Entries>,
     keep_for: Duration,
-    /// For what is retired, and once more for what is current and recorded.
-    budget_bytes: usize,
+    /// Between these it grows with the site; for what is retired, and once more for what is current and recorded.
+    budget_bytes: RangeInclusive<usize>,
     store: Option<Arc<Store>>,
 }
 
 impl Archive {
     pub fn open(
         keep_for: Duration,
-        budget_bytes: usize,
+        budget_bytes: RangeInclusive<usize>,
         state_dir: Option<Arc<StateDir>>,
     ) -> Result<Self, Error> {
         let keep_for = keep_for.min(KEEP_MAX);
@@ -76,28 +85,35 @@ impl Archive {
         Some((bytes, digest))
     }
 
-    /// What `new` replaces is kept from now on. Called before `new` is served, so that no request falls in between;
-    /// blocking, and never twice at once.
+    /// What `old` promised and `new` does not is kept from now on. Called before `new` is served, so that no request
+    /// falls in between; blocking, and never twice at once.
     pub fn turn(&self, old: Option<&Generation>, new: &Generation) {
         let mut entries = Entries::clone(&self.entries.load());
+        let current = promised(new);
         let expiry = Some(Expiry::after(self.keep_for));
+        let mut budget = self.budget_for(bytes_of(&current));
+        // What is promised again is no longer retired.
+        entries.retain(|key, kept| kept.expiry.is_none() || !current.contains_key(key));
         // Recorded as current, perhaps by the process before this one.
-        for kept in entries.values_mut().filter(|kept| kept.expiry.is_none()) {
-            if !has_form(new, &kept.path, &kept.sha256) {
-                kept.expiry = expiry;
-            }
+        for (_, kept) in entries.iter_mut().filter(|(key, _)| !current.contains_key(key)) {
+            kept.expiry = kept.expiry.or(expiry);
         }
-        for (old, path, artifact) in old.into_iter().flat_map(artifacts) {
-            for (digest, bytes) in kept::forms(artifact) {
-                if !has_form(new, path, &digest.sha256) {
-                    let kept = self.keep(old, path, artifact, &digest, bytes, expiry);
-                    entries.insert((path.clone(), digest.sha256), kept);
-                }
+        if let Some(old) = old {
+            let replaced = promised(old);
+            // An edit that takes hosts away leaves a bigger site behind than it makes.
+            budget = budget.max(self.budget_for(bytes_of(&replaced)));
+            for ((path, _), artifact) in replaced.iter().filter(|(key, _)| !current.contains_key(key)) {
+                let kept = self.keep(old, path, artifact, expiry);
+                entries.insert((path.clone(), kept.sha256), kept);
             }
+        } else {
+            // How big the site was that the process before this one served, nobody knows.
+            budget = *self.budget_bytes.end();
         }
         if self.store.is_some() {
-            self.record_current(&mut entries, new);
+            self.record_current(&mut entries, new, &current, budget);
         }
+        keep_within(budget, &mut entries);
         self.settle(entries);
     }
 
@@ -106,19 +122,26 @@ impl Archive {
         self.settle(Entries::clone(&self.entries.load()));
     }
 
-    fn record_current(&self, entries: &mut Entries, new: &Generation) {
-        let mut left = self.budget_bytes;
+    fn budget_for(&self, site_bytes: usize) -> usize {
+        let (least, most) = (*self.budget_bytes.start(), *self.budget_bytes.end());
+        site_bytes.saturating_mul(WHOLE_EDITS).clamp(least, most)
+    }
+
+    fn record_current(
+        &self,
+        entries: &mut Entries,
+        new: &Generation,
+        current: &Promised<'_>,
+        budget_bytes: usize,
+    ) {
+        let mut room = Room::of(budget_bytes);
         let mut skipped = 0_usize;
-        for (path, artifact) in new.catalogue.iter() {
-            for (digest, bytes) in kept::forms(artifact) {
-                if bytes.len() > left {
-                    skipped += 1;
-                    continue;
-                }
-                left -= bytes.len();
-                let kept = self.keep(new, path, artifact, &digest, bytes, None);
-                entries.insert((path.clone(), digest.sha256), kept);
+        for ((path, digest), artifact) in current {
+            if !room.takes(*digest, artifact.bytes().len()) {
+                skipped += 1;
+                continue;
             }
+            entries.insert((path.clone(), *digest), self.keep(new, path, artifact, None));
         }
         if skipped > 0 {
             tracing::warn!(
@@ -133,36 +156,25 @@ impl Archive {
         from: &Generation,
         path: &ArtifactPath,
         artifact: &Artifact,
-        digest: &Digest,
-        bytes: &Bytes,
         expiry: Option<Expiry>,
     ) -> Kept {
-        let stored = self.store.as_ref().is_some_and(|store| store.write_blob(&digest.sha256, bytes));
+        let (sha256, bytes) = (artifact.digest().sha256, artifact.bytes());
+        let stored = self.store.as_ref().is_some_and(|store| store.write_blob(&sha256, bytes));
         Kept {
             path: path.clone(),
-            sha256: digest.sha256,
+            sha256,
             size: bytes.len(),
             sensitivity: artifact.sensitivity,
             audience: artifact.audience.clone(),
-            addresses: kept::addresses(artifact, &from.inventory),
+            machines: kept::machines(artifact, &from.inventory),
             expiry,
             content: if stored { Content::StateDir } else { Content::Memory(bytes.clone()) },
         }
     }
 
-    /// Makes `entries` what is kept: without those that are over and, beyond the budget, without the oldest.
+    /// Makes `entries` what is kept, without those that are over.
     fn settle(&self, mut entries: Entries) {
-        let mut retired: Vec<_> =
-            entries.iter().filter_map(|(key, kept)| Some((kept.expiry?, kept.size, key.clone()))).collect();
-        // Youngest first: what no longer fits is what was replaced longest ago.
-        retired.sort_by(|a, b| b.cmp(a));
-        let mut used = 0_usize;
-        for (expiry, size, key) in retired {
-            used = used.saturating_add(size);
-            if expiry.is_over() || used > self.budget_bytes {
-                entries.remove(&key);
-            }
-        }
+        entries.retain(|_, kept| !kept.expiry.is_some_and(|expiry| expiry.is_over()));
         let entries = Arc::new(entries);
         self.entries.store(entries.clone());
         if let Some(store) = &self.store {
@@ -171,11 +183,46 @@ impl Archive {
     }
 }
 
-fn artifacts(generation: &Generation) -> impl Iterator<Item = (&Generation, &ArtifactPath, &Artifact)> {
-    generation.catalogue.iter().map(move |(path, artifact)| (generation, path, artifact))
+/// Drops what does not fit: first what was replaced first; of one edit host by host, so that as many boots as possible
+/// lose nothing, and what is for everyone last.
+fn keep_within(budget_bytes: usize, entries: &mut Entries) {
+    let mut retired: Vec<&Kept> = entries.values().filter(|kept| kept.expiry.is_some()).collect();
+    retired.sort_by_key(|kept| (Reverse(kept.expiry), kept.audience.hosts()));
+    let mut room = Room::of(budget_bytes);
+    let dropped = retired.into_iter().filter(|kept| !room.takes(kept.sha256, kept.size));
+    let dropped: Vec<_> = dropped.map(|kept| (kept.path.clone(), kept.sha256)).collect();
+    let mut promises = 0_usize;
+    for key in &dropped {
+        let kept = entries.remove(key);
+        promises += usize::from(kept.and_then(|kept| kept.expiry).is_some_and(|expiry| !expiry.is_over()));
+    }
+    if promises > 0 {
+        tracing::warn!(
+            files = promises,
+            budget_bytes,
+            "more was edited within --keep-generations-for than is kept: a boot that began before the edits may ask for \
+             a file that is gone and stop; start that machine again"
+        );
+    }
 }
 
-fn has_form(generation: &Generation, path: &ArtifactPath, digest: &Sha256) -> bool {
-    let artifact = generation.catalogue.get(path.as_str());
-    artifact.is_some_and(|artifact| kept::forms(artifact).any(|(form, _)| form.sha256 == *digest))
+/// What fits in, each content once; what comes after the first that does not, does not.
+struct Room {
+    left: usize,
+    inside: BTreeSet<Sha256>,
+}
+
+impl Room {
+    fn of(bytes: usize) -> Self {
+        Room { left: bytes, inside: BTreeSet::new() }
+    }
+
+    fn takes(&mut self, content: Sha256, size: usize) -> bool {
+        if self.inside.contains(&content) {
+            return true;
+        }
+        let left = self.left.checked_sub(size);
+        self.left = left.unwrap_or_default();
+        left.is_some() && self.inside.insert(content)
+    }
 }

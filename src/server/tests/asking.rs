@@ -62,7 +62,7 @@ impl Site {
 
     /// Loading failed, and did so from the start.
     pub fn with_nothing() -> Site {
-        let archive = Archive::open(KEEP_GENERATIONS_FOR, 1 << 20, None).unwrap();
+        let archive = Archive::open(KEEP_GENERATIONS_FOR, 0..=1 << 20, None).unwrap();
         let chronicle = Chronicle::open(None).unwrap();
         let state = Arc::new(ServerState::new(SecretsPolicy::default(), archive, chronicle));
         let failure = Failure {

@@ -7,7 +7,7 @@ use super::site::{CONF, IGNITION, SCRIPT, generation, good};
 async fn the_json_listing_is_the_catalogue() {
     let server = start(config(), || good(generation("a"))).await;
     let catalogue = generation("a").catalogue;
-    for (folder, count) in [("/", 3), ("/pxe/", 3), ("/pxe", 3), ("/pxe/configs/", 2), ("/pxe/ignition", 1)] {
+    for (folder, count) in [("/", 4), ("/pxe/", 4), ("/pxe", 4), ("/pxe/configs/", 2), ("/pxe/ignition", 1)] {
         let reply = server.send("GET", folder, &[("Accept", "application/json")]).await;
         assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")), "{folder}");
         let document: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -41,7 +41,7 @@ impl Lines {
 }
 
 fn state() -> Arc<ServerState> {
-    let archive = Archive::open(KEEP_GENERATIONS_FOR, 1 << 20, None).unwrap();
+    let archive = Archive::open(KEEP_GENERATIONS_FOR, 0..=1 << 20, None).unwrap();
     Arc::new(ServerState::new(SecretsPolicy::default(), archive, Chronicle::open(None).unwrap()))
 }
 
@@ -93,7 +93,23 @@ fn a_load_is_one_line_and_a_broken_one_tells_all() {
     assert_eq!(text.matches("serving a new generation").count(), 1, "{text}");
     assert_eq!(text.matches("nothing has changed").count(), 1, "{text}");
     assert_eq!(text.matches("the edit is not served: hosts.lenovo3.mac: it is no MAC").count(), 1, "{text}");
-    assert!(text.contains("artifacts=3") && text.contains("findings=0"), "{text}");
+    assert!(text.contains("artifacts=4") && text.contains("findings=0"), "{text}");
+}
+
+#[test]
+fn a_promise_that_is_broken_for_want_of_room_is_said_once_and_one_that_is_over_is_not() {
+    for (term, warnings) in [(KEEP_GENERATIONS_FOR, 1), (Duration::ZERO, 0)] {
+        let log = Lines::default();
+        let writer = log.clone();
+        let text = lines(LogFormat::Text, false, move || writer.clone());
+        let _guard = tracing::subscriber::set_default(text);
+        let archive = Archive::open(term, 1..=1, None).unwrap();
+        archive.turn(Some(&generation("a")), &generation("b"));
+        archive.purge();
+        let text = log.text();
+        assert_eq!(text.matches("a boot that began before the edits").count(), warnings, "{text}");
+        assert!(warnings == 0 || text.contains("files=3"), "{text}");
+    }
 }
 
 #[test]

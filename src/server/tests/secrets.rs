@@ -22,7 +22,7 @@ use super::client::config;
 use super::site::{CONF, SCRIPT, generation, inventory};
 
 fn state(secrets: SecretsPolicy) -> Arc<ServerState> {
-    let archive = Archive::open(config().keep_generations_for, 1 << 20, None).unwrap();
+    let archive = Archive::open(config().keep_generations_for, 0..=1 << 20, None).unwrap();
     Arc::new(ServerState::new(secrets, archive, Chronicle::open(None).unwrap()))
 }
 
@@ -155,6 +155,45 @@ async fn who_took_over_an_address_does_not_inherit_the_secrets() {
     next.inventory.hosts[1].addresses = vec![lenovo1s];
     serve(&state, next);
     assert_eq!(get(&state, "192.168.26.5", &pinned("a")).await.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_host_that_is_renamed_during_its_boot_still_gets_what_it_was_promised() {
+    // With its MAC, whatever its address; and with another MAC where it was, as long as its old name is nobody's.
+    let [its, other] = ["52:54:00:00:00:01", "52:54:00:00:00:99"];
+    for (mac, address, allowed) in [
+        (its, "192.168.26.5", true),
+        (its, "192.168.26.9", true),
+        (other, "192.168.26.5", true),
+        (other, "192.168.26.9", false),
+    ] {
+        let state = state(SecretsPolicy::OwnHost);
+        serve(&state, generation("a"));
+        let mut next = moved("b", Some(address));
+        next.inventory.hosts[0].name = "node7".parse().unwrap();
+        next.inventory.hosts[0].macs = vec![mac.parse().unwrap()];
+        serve(&state, next);
+        let expected = if allowed { StatusCode::OK } else { StatusCode::FORBIDDEN };
+        assert_eq!(get(&state, address, &pinned("a")).await.status(), expected, "{mac} {address}");
+        assert_eq!(
+            get(&state, address, CONF).await.status(),
+            StatusCode::FORBIDDEN,
+            "what is current is lenovo1's"
+        );
+        assert_eq!(get(&state, "192.168.26.6", &pinned("a")).await.status(), StatusCode::FORBIDDEN);
+    }
+}
+
+#[tokio::test]
+async fn hosts_that_exchange_their_names_keep_what_their_machines_were_promised() {
+    let state = state(SecretsPolicy::OwnHost);
+    serve(&state, generation("a"));
+    let mut next = moved("b", Some("192.168.26.5"));
+    next.inventory.hosts[0].name = "lenovo2".parse().unwrap();
+    next.inventory.hosts[1].name = "lenovo1".parse().unwrap();
+    serve(&state, next);
+    assert_eq!(get(&state, "192.168.26.5", &pinned("a")).await.status(), StatusCode::OK, "its MAC");
+    assert_eq!(get(&state, "192.168.26.6", &pinned("a")).await.status(), StatusCode::OK, "its name");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use crate::report::{Finding, Report};
 pub const CONF: &str = "pxe/configs/keepalived-lenovo1.conf";
 pub const SCRIPT: &str = "pxe/configs/k3s-healthcheck.sh";
 pub const IGNITION: &str = "pxe/ignition/lenovo1.ign";
+pub const INSTALL: &str = "pxe/ipxe/lenovo1/install.ipxe";
 
 fn id<T: std::str::FromStr>(text: &str) -> T
 where
@@ -40,7 +41,8 @@ pub fn public(path: &str, text: &str) -> Artifact {
     artifact(path, text, Sensitivity::Public, Audience::Everyone)
 }
 
-/// One public script, one config that carries a secret for lenovo1, one Ignition in 3.4 and 3.3; `mark` is in all.
+/// One public script, one config that carries a secret for lenovo1, one Ignition in 3.4 and 3.3; `mark` is in all. And
+/// what names them with their digests.
 pub fn generation(mark: &str) -> Generation {
     let secret = artifact(
         CONF,
@@ -56,11 +58,17 @@ pub fn generation(mark: &str) -> Generation {
         digest: Digest::of(lower.as_bytes()),
         bytes: lower.into(),
     });
-    with(vec![
-        (SCRIPT, public(SCRIPT, &format!("#!/bin/sh\n# {mark}\n"))),
-        (CONF, secret),
-        (IGNITION, ignition),
-    ])
+    let script = public(SCRIPT, &format!("#!/bin/sh\n# {mark}\n"));
+    let naming = naming(&[(SCRIPT, &script), (CONF, &secret), (IGNITION, &ignition)]);
+    with(vec![(SCRIPT, script), (CONF, secret), (IGNITION, ignition), (INSTALL, naming)])
+}
+
+/// A boot script that promises these.
+pub fn naming(named: &[(&str, &Artifact)]) -> Artifact {
+    let lines = named.iter().map(|(path, artifact)| {
+        format!("imgfetch http://192.168.26.1/{path}?sha256={} || goto failed\n", artifact.digest().sha256)
+    });
+    public(INSTALL, &format!("#!ipxe\n{}", lines.collect::<String>()))
 }
 
 pub fn with(artifacts: Vec<(&str, Artifact)>) -> Generation {
