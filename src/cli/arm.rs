@@ -54,5 +54,11 @@ pub fn run(args: ArmArgs) -> anyhow::Result<ExitCode> {
     super::print(
         format!("{} boots from the network: {} ({})\n", host.name, host.boots, host.why).as_bytes(),
     )?;
+    if !args.off && host.history.installed.is_some() {
+        super::tell(&format!(
+            "{0} was installed before: first take it out of the cluster, see `pxe-serve show {0}` and `pxe-serve prepare-reinstall {0}`\n",
+            host.name
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }

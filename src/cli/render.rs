@@ -11,6 +11,7 @@ use crate::catalogue::Catalogue;
 use crate::document::suggest;
 use crate::generation::Generation;
 use crate::ids::HostName;
+use crate::inventory::{BootPolicy, Host};
 
 use super::SourceArgs;
 
@@ -54,6 +55,9 @@ pub fn run(args: RenderArgs) -> anyhow::Result<ExitCode> {
         announce(&catalogue, file);
         say(bundle::write_tar(&catalogue, file)?, file);
     }
+    if let Some(warning) = installs_each_time(&generation, &catalogue) {
+        super::tell(&warning);
+    }
     if !generation.catalogue.static_files.is_empty() {
         let count = generation.catalogue.static_files.len();
         super::tell(&format!(
@@ -74,6 +78,20 @@ fn known_hosts(generation: &Generation, names: &[String]) -> anyhow::Result<BTre
         hosts.insert(host.name.clone());
     }
     Ok(hosts)
+}
+
+/// Nobody remembers beside files what was installed.
+fn installs_each_time(generation: &Generation, catalogue: &Catalogue) -> Option<String> {
+    let once = |host: &&Host| host.boot == BootPolicy::InstallOnce;
+    let written = |host: &&Host| catalogue.get(&format!("pxe/ipxe/{}.ipxe", host.name)).is_some();
+    let hosts = generation.inventory.hosts.iter().filter(once).filter(written);
+    let names: Vec<&str> = hosts.map(|host| host.name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        format!(
+            "note: a static server gives {names} the install script at each network boot; once installed, write `boot: local`, or let pxe-serve serve\n"
+        )
+    })
 }
 
 /// A word in advance, only where it will take a while.

@@ -16,6 +16,9 @@ use crate::inventory::{BootPolicy, Host};
 use super::SourceArgs;
 
 /// Print one artifact exactly as it would be served, or what there is for a host
+///
+/// `pxe/ipxe/HOST.ipxe` is the script by the inventory's `boot:` alone; `serve` answers by what happened to the host, see
+/// `pxe-serve hosts`.
 #[derive(Debug, clap::Args)]
 pub struct ShowArgs {
     #[command(flatten)]

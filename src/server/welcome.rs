@@ -28,7 +28,7 @@ pub fn welcome(addresses: &[SocketAddr], secrets: SecretsPolicy, status: &Status
     if addresses.iter().all(|address| address.ip().is_loopback()) {
         let port = status.served.as_ref().map_or(80, |served| base_url_port(served));
         lines.push("Only this machine can connect. For the network, start it with".to_owned());
-        lines.push(format!("  --listen 0.0.0.0:{port}"));
+        lines.push(format!("  --listen 0.0.0.0:{port} --state-dir DIR"));
     }
     lines.join("\n") + "\n"
 }

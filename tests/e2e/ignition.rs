@@ -76,10 +76,18 @@ pub fn promised_files(config: &Value) -> BTreeMap<String, (u32, String)> {
 }
 
 pub fn data_url(url: &str) -> Vec<u8> {
-    match url.strip_prefix("data:;base64,") {
+    use std::io::Read as _;
+    let bytes: Vec<u8> = match url.strip_prefix("data:;base64,") {
         Some(body) => base64::engine::general_purpose::STANDARD.decode(body).unwrap(),
         None => percent_encoding::percent_decode_str(url.strip_prefix("data:,").unwrap()).collect(),
+    };
+    // Butane compresses where that is shorter; no file of ours begins so.
+    if !bytes.starts_with(b"\x1f\x8b") {
+        return bytes;
     }
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).unwrap();
+    plain
 }
 
 fn hex(bytes: &[u8]) -> String {

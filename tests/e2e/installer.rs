@@ -86,15 +86,25 @@ fn ignition(site: &Site, name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
-/// The script that the live system runs when coreos-installer has ended, as a file.
-fn report_script(site: &Site) -> PathBuf {
-    let config = ignition(site, "install/lenovo2");
+/// A script that a config carries, as a file.
+fn script(site: &Site, config: &str, path: &str) -> PathBuf {
+    let config = ignition(site, config);
     let files = config["storage"]["files"].as_array().unwrap();
-    let file = files.iter().find(|file| file["path"] == "/usr/local/bin/pxe-serve-report").unwrap();
-    let script = site.path("pxe-serve-report");
+    let file = files.iter().find(|file| file["path"] == path).unwrap();
+    let script = site.path(Path::new(path).file_name().unwrap().to_str().unwrap());
     std::fs::write(&script, data_url(file["contents"]["source"].as_str().unwrap())).unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     script
+}
+
+/// What the live system runs when coreos-installer has ended.
+fn report_script(site: &Site) -> PathBuf {
+    script(site, "install/lenovo2", "/usr/local/bin/pxe-serve-report")
+}
+
+/// What the installed node runs.
+fn booted_script(site: &Site) -> PathBuf {
+    script(site, "lenovo1-bootstrap", "/usr/local/bin/pxe-serve-booted")
 }
 
 /// Runs `reporter` with a server where the inventory says that one is, which gives this answer; the exit status, and
@@ -149,35 +159,57 @@ fn the_live_system_reports_how_the_installation_ended() {
 }
 
 #[test]
-fn the_installed_node_reports_its_first_boot_and_bears_a_server_that_does_not_listen() {
-    if !have(&["curl", "sh"], false) {
+fn the_installed_node_reports_its_first_boot_until_it_is_heard_or_nobody_listens() {
+    if !have(&["curl"], false) {
         return;
     }
     let site = Site::seed();
-    let config = ignition(&site, "lenovo1-bootstrap");
-    let units = config["systemd"]["units"].as_array().unwrap();
-    let unit = units.iter().find(|unit| unit["name"] == "pxe-serve-booted.service").unwrap();
-    let contents = unit["contents"].as_str().unwrap();
-    // systemd's quoting of this line is the shell's.
-    let line = contents.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
-    let mut report = command("sh");
-    report.args(["-c", line]);
+    let report = command(booted_script(&site).to_str().unwrap());
     let (exit, request, body) = reported(&site, "204 No Content", &report);
     assert_eq!((exit, request.as_str()), (Some(0), "POST /pxe/events/lenovo1 HTTP/1.1"));
     assert_eq!(body, json!({"event": "booted", "config": "lenovo1-bootstrap"}));
-    for refusal in ["404 Not Found", "405 Method Not Allowed"] {
-        assert_eq!(reported(&site, refusal, &report).0, Some(22));
+    for is_final in ["404 Not Found", "405 Method Not Allowed", "501 Not Implemented"] {
+        assert_eq!(reported(&site, is_final, &report).0, Some(0), "{is_final}");
     }
-    assert!(contents.contains("\nSuccessExitStatus=22\n"));
+    for comes_again in [
+        "503 Service Unavailable",
+        "403 Forbidden",
+        "408 Request Timeout",
+        "400 Bad Request",
+        "301 Moved Permanently",
+    ] {
+        assert_eq!(reported(&site, comes_again, &report).0, Some(1), "{comes_again}");
+    }
+    let nobody = run(&report, Duration::from_secs(30));
+    assert_eq!(nobody.status.code(), Some(1), "{}", said(&nobody));
+    assert!(said(&nobody).contains("not told (000)"), "{}", said(&nobody));
+
+    // systemd takes exit 0 for told, and comes again after any other.
+    let config = ignition(&site, "lenovo1-bootstrap");
+    let units = config["systemd"]["units"].as_array().unwrap();
+    let unit = units.iter().find(|unit| unit["name"] == "pxe-serve-booted.service").unwrap();
+    let unit = unit["contents"].as_str().unwrap();
+    assert!(!unit.contains("SuccessExitStatus"), "{unit}");
+    for line in [
+        "ExecStart=/usr/local/bin/pxe-serve-booted",
+        "Restart=on-failure",
+        "RestartSec=30",
+        "StartLimitBurst=20",
+    ] {
+        assert!(unit.lines().any(|other| other == line), "{line} is not in {unit}");
+    }
 }
 
 #[test]
-fn shellcheck_finds_nothing_in_the_report_of_the_live_system() {
+fn shellcheck_finds_nothing_in_what_reports() {
     if !have(&["shellcheck"], false) {
         return;
     }
-    let output = run(command("shellcheck").arg(report_script(&Site::seed())), LIMIT);
-    assert!(output.status.success(), "{}", said(&output));
+    let site = Site::seed();
+    for script in [report_script(&site), booted_script(&site)] {
+        let output = run(command("shellcheck").arg(script), LIMIT);
+        assert!(output.status.success(), "{}", said(&output));
+    }
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub fn root_with_units(bundle: &Path) -> tempfile::TempDir {
         "usr/sbin/restorecon",
         "usr/local/bin/k3s-install.sh",
         "usr/local/bin/k3s-health.sh",
+        "usr/local/bin/pxe-serve-booted",
         "usr/bin/sh",
     ] {
         let file = root.path().join(program);

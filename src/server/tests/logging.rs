@@ -118,7 +118,7 @@ fn the_start_message_names_urls_that_work_and_how_to_reach_the_network() {
     let any: SocketAddr = "0.0.0.0:80".parse().unwrap();
     let text = welcome(&[loopback], SecretsPolicy::OwnHost, &serving());
     assert!(text.contains("  curl http://127.0.0.1:8080/pxe/configs/keepalived-lenovo1.conf\n"), "{text}");
-    assert!(text.contains("--listen 0.0.0.0:80\n"), "the port of base_url: {text}");
+    assert!(text.contains("--listen 0.0.0.0:80 --state-dir DIR\n"), "the port of base_url: {text}");
     let text = welcome(&[any], SecretsPolicy::Lan, &serving());
     assert!(text.contains("http://127.0.0.1:80/pxe/"), "{text}");
     assert!(!text.contains("--listen"), "{text}");
