@@ -26,10 +26,14 @@ pub enum Event {
     /// It fetched another rendered file.
     File {
         path: String,
+        #[serde(default)]
+        sha256: Option<Sha256>,
     },
-    /// It fetched a file of `--static`.
+    /// It fetched a file of `--static`, whose digest may not be known yet.
     Image {
         path: String,
+        #[serde(default)]
+        sha256: Option<Sha256>,
     },
     /// The installer reported that the disk is written.
     Installed {
@@ -207,7 +211,7 @@ impl fmt::Display for Event {
         match self {
             Event::Script { boots } => write!(f, "was told: {boots}"),
             Event::Ignition { config, .. } => write!(f, "fetched its Ignition {config}"),
-            Event::File { path } | Event::Image { path } => write!(f, "fetched {path}"),
+            Event::File { path, .. } | Event::Image { path, .. } => write!(f, "fetched {path}"),
             Event::Installed { config, .. } => write!(f, "installed {config}"),
             Event::PresumedInstalled { config } => write!(f, "installed {config}, as it seems"),
             Event::InstallFailed { config, message } if message.is_empty() => {

@@ -20,9 +20,11 @@ pub fn note(state: &ServerState, target: &Target, found: &Found) {
             Some(config) if is_config_of(host, config) => {
                 Event::Ignition { config: config.to_owned(), sha256: digest.sha256 }
             }
-            _ => Event::File { path: path.to_string() },
+            _ => Event::File { path: path.to_string(), sha256: Some(digest.sha256) },
         },
-        (Found::Static(_), Place::Path(path)) => Event::Image { path: path.to_string() },
+        (Found::Static(place), Place::Path(path)) => {
+            Event::Image { path: path.to_string(), sha256: place.known.sha256 }
+        }
         _ => return,
     };
     state.chronicle.note(host, event);

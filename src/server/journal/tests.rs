@@ -18,7 +18,7 @@ fn events() -> Vec<(HostName, Dated)> {
     let config = || "one".to_owned();
     let all = [
         ("one", Event::Script { boots: Choice::Install(config()) }),
-        ("one", Event::File { path: "pxe/configs/k3s-token".into() }),
+        ("one", Event::File { path: "pxe/configs/k3s-token".into(), sha256: None }),
         ("one", Event::Installed { config: config(), ignition: None }),
         ("two", Event::Armed { until: Moment::from_unix(2_000_000_000), bootstrap: false }),
         ("one", Event::Booted { config: config(), ignition: None }),
@@ -121,7 +121,10 @@ fn it_is_written_anew_when_it_has_grown_and_stays_within_bounds() {
     let mut longest = 0;
     for number in 0..3000 {
         let path_of_file = format!("pxe/configs/{number}");
-        chronicle.note(&host(["one", "two", "three"][number % 3]), Event::File { path: path_of_file });
+        chronicle.note(
+            &host(["one", "two", "three"][number % 3]),
+            Event::File { path: path_of_file, sha256: None },
+        );
         longest = longest.max(fs::metadata(&path).unwrap().len());
     }
     // Three hosts with forty events each, and the lines since.
