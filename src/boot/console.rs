@@ -1,4 +1,4 @@
-//! An iPXE script that says something on the machine's console, waits, and tries again.
+//! An iPXE script that says something on the machine's console, waits, and tries again or starts from the disk.
 //!
 //! iPXE shows no body of an error, so what a person in front of the machine should read comes as a script.
 
@@ -16,14 +16,25 @@ const LINES_MAX: usize = 8;
 const AGAIN: &str = "chain --replace /pxe/boot.ipxe || goto again";
 
 pub fn console(lines: &[String]) -> String {
-    let mut script = "#!ipxe\n:again\n".to_owned();
+    let wait = format!("echo pxe-serve: trying again in {WAIT_SECONDS} s\nsleep {WAIT_SECONDS}\n");
+    format!("#!ipxe\n:again\n{}{wait}{AGAIN}\n", echoes(lines))
+}
+
+/// One that starts the machine from its disk afterwards. 1, since UEFI takes a success for a boot that is done.
+pub fn console_then_disk(lines: &[String]) -> String {
+    let wait = format!("echo pxe-serve: starting from its disk in {WAIT_SECONDS} s\nsleep {WAIT_SECONDS}\n");
+    format!("#!ipxe\n{}{wait}exit 1\n", echoes(lines))
+}
+
+fn echoes(lines: &[String]) -> String {
+    let mut script = String::new();
     for line in lines.iter().take(LINES_MAX) {
         script.push_str(&format!("echo pxe-serve: {}\n", harmless(line)));
     }
     if lines.len() > LINES_MAX {
         script.push_str(&format!("echo pxe-serve: and {} more\n", lines.len() - LINES_MAX));
     }
-    script + &format!("echo pxe-serve: trying again in {WAIT_SECONDS} s\nsleep {WAIT_SECONDS}\n{AGAIN}\n")
+    script
 }
 
 /// What `echo` prints as it stands. iPXE expands `${`; it takes the words `||` and `&&` for operators, `;` for the end of

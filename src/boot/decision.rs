@@ -21,22 +21,45 @@ pub enum Choice {
 pub struct Decision {
     pub boots: Choice,
     pub why: String,
+    /// It would install but for `why`, which its console says.
+    pub is_held: bool,
 }
+
+/// An install that fails leaves the machine in a shell, so three that came back wrote the disk three times: what does not
+/// arrive is the report, and the fourth would be no better.
+const ATTEMPTS_MAX: u32 = 3;
 
 /// A router without a battery starts in the past, and NTP sets it right: an arming that lies further in the future than
 /// clocks drift was made before the clock went back, and how much of it is over nobody knows.
 const CLOCK_DRIFT: Duration = Duration::from_secs(300);
 
 pub fn decide(inventory: &Inventory, host: &Host, history: &History, now: Moment) -> Decision {
+    let decision = promised(inventory, host, history, now);
+    let known = history.of(host.name.as_str());
+    let is_in_vain =
+        known.is_some_and(|known| known.attempts >= ATTEMPTS_MAX && known.is_another_attempt(now));
+    match decision.boots {
+        Choice::Install(config) if is_in_vain => held(format!(
+            "sent to install {config} {ATTEMPTS_MAX} times, nobody reported; see `pxe-serve hosts`, then arm it"
+        )),
+        _ => decision,
+    }
+}
+
+fn held(why: String) -> Decision {
+    Decision { boots: Choice::Local, why, is_held: true }
+}
+
+fn promised(inventory: &Inventory, host: &Host, history: &History, now: Moment) -> Decision {
     let known = history.of(host.name.as_str());
     let install = |bootstrap, why: String| {
         let boots = Choice::Install(config_name(inventory, host, history, bootstrap));
-        Decision { boots, why }
+        Decision { boots, why, is_held: false }
     };
     if let Some(arming) = known.and_then(|known| in_force(known, now)) {
         return install(arming.bootstrap, format!("armed until {}", arming.until));
     }
-    let as_written = |boots, word| Decision { boots, why: format!("boot: {word}") };
+    let as_written = |boots, word| Decision { boots, why: format!("boot: {word}"), is_held: false };
     match host.boot {
         BootPolicy::Install => install(false, "boot: install".into()),
         BootPolicy::Live => as_written(Choice::Live, "live"),
@@ -45,6 +68,7 @@ pub fn decide(inventory: &Inventory, host: &Host, history: &History, now: Moment
             Some(installed) => Decision {
                 boots: Choice::Local,
                 why: format!("{} installed {}", installed.config, installed.at),
+                is_held: false,
             },
             None => install(false, "not installed yet".into()),
         },

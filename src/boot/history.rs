@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +86,9 @@ pub struct HostHistory {
     /// An install script was given, and nothing was reported since.
     #[serde(default)]
     pub installing: Option<Installing>,
+    /// How often it was sent into an install since it was reported on, or armed.
+    #[serde(default)]
+    pub attempts: u32,
     /// Its bootstrap config was installed once.
     #[serde(default)]
     pub bootstrapped: bool,
@@ -113,6 +117,10 @@ pub struct Installing {
     pub config: String,
     pub fetched_ignition: bool,
 }
+
+/// A machine whose download fails asks again ten seconds later, for as long as it takes. One that comes back from an
+/// installer was through its firmware and wrote a disk: that was an attempt.
+const ATTEMPT_MIN: Duration = Duration::from_secs(30);
 
 /// Two whole boots with all their files.
 const EVENTS_KEPT: usize = 40;
@@ -145,8 +153,11 @@ impl History {
     }
 
     /// Whether it says just what was noted last: a machine that asks every ten seconds is no news each time.
-    pub fn repeats(&self, host: &HostName, event: &Event) -> bool {
-        self.of(host.as_str()).and_then(|host| host.events.back()).is_some_and(|last| last.event == *event)
+    pub fn repeats(&self, host: &HostName, dated: &Dated) -> bool {
+        let Some(known) = self.of(host.as_str()) else { return false };
+        let is_attempt = matches!(dated.event, Event::Script { boots: Choice::Install(_) })
+            && known.is_another_attempt(dated.at);
+        !is_attempt && known.events.back().is_some_and(|last| last.event == dated.event)
     }
 
     pub fn apply(&mut self, host: &HostName, dated: Dated) {
@@ -166,9 +177,14 @@ impl HostHistory {
     fn fold(&mut self, host: &HostName, at: Moment, event: &Event) {
         match event {
             Event::Script { boots: Choice::Install(config) } => {
+                self.attempts += u32::from(self.is_another_attempt(at));
                 self.installing = Some(Installing { at, config: config.clone(), fetched_ignition: false });
             }
-            Event::Script { .. } | Event::InstallFailed { .. } => self.installing = None,
+            Event::Script { .. } => self.installing = None,
+            Event::InstallFailed { .. } => {
+                self.installing = None;
+                self.attempts = 0;
+            }
             Event::Ignition { .. } => {
                 if let Some(installing) = &mut self.installing {
                     installing.fetched_ignition = true;
@@ -188,16 +204,23 @@ impl HostHistory {
             Event::Armed { until, bootstrap } => {
                 self.armed = Some(Arming { at, until: *until, bootstrap: *bootstrap });
                 self.installing = None;
+                self.attempts = 0;
             }
             Event::Disarmed => self.armed = None,
             Event::File { .. } | Event::Image { .. } => {}
         }
     }
 
+    /// Whether an install script that is given now is another attempt, not the same one again.
+    pub fn is_another_attempt(&self, at: Moment) -> bool {
+        self.installing.as_ref().is_none_or(|installing| at.since(installing.at) >= ATTEMPT_MIN)
+    }
+
     fn finish(&mut self, host: &HostName, at: Moment, config: &str) {
         self.installed = Some(Installed { at, config: config.to_owned() });
         self.armed = None;
         self.installing = None;
+        self.attempts = 0;
         self.bootstrapped |= is_bootstrap_of(host, config);
     }
 }

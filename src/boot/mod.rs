@@ -13,7 +13,7 @@ mod strangers;
 #[cfg(test)]
 mod tests;
 
-pub use console::console;
+pub use console::{console, console_then_disk};
 pub use decision::{Choice, Decision, decide, presumed_installed};
 pub use history::{Arming, Dated, Event, History, HostHistory, Installed, is_config_of};
 pub use identify::{Conflict, Identity, identify};

@@ -30,7 +30,7 @@ pub struct HostEntry {
 
 pub fn roster(inventory: &Inventory, history: &History, strangers: &Strangers, now: Moment) -> Roster {
     let hosts = inventory.hosts.iter().map(|host| {
-        let Decision { boots, why } = decide(inventory, host, history, now);
+        let Decision { boots, why, .. } = decide(inventory, host, history, now);
         let mut known = history.of(host.name.as_str()).cloned().unwrap_or_default();
         // What is over arms nobody.
         known.armed = in_force(&known, now).copied();

@@ -26,7 +26,12 @@ pub enum Found {
 }
 
 pub async fn find(state: &ServerState, target: &Target) -> Result<Found, Refusal> {
-    let lookup = Lookup { state, status: state.status(), target };
+    find_in(state, state.status(), target).await
+}
+
+/// The same for who has decided by a status already.
+pub async fn find_in(state: &ServerState, status: Arc<Status>, target: &Target) -> Result<Found, Refusal> {
+    let lookup = Lookup { state, status, target };
     match (&target.place, &target.pinned) {
         (Place::Path(path), Some(digest)) => lookup.pinned(path, digest).await,
         (Place::Path(path), None) => lookup.current(path),

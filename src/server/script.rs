@@ -6,12 +6,15 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
 
-use crate::boot::{Choice, Event, Identity, Machine, console, decide, identify, presumed_installed};
+use crate::boot::{
+    Choice, Decision, Event, Identity, Machine, console, console_then_disk, decide, identify,
+    presumed_installed,
+};
 use crate::catalogue::{ArtifactPath, BadPath, MediaType};
 use crate::inventory::{Host, Inventory};
 
 use super::answer::answer;
-use super::find::{Found, find};
+use super::find::{Found, find_in};
 use super::journal::now;
 use super::refusal::Refusal;
 use super::state::ServerState;
@@ -74,11 +77,18 @@ pub fn or_said(answered: Result<Response, Refusal>) -> Result<Response, Refusal>
 async fn chosen(state: &ServerState, request: ScriptRequest) -> Result<Response, Vec<String>> {
     let ScriptRequest { machine, mut target } = request;
     let one = |refusal: Refusal| vec![refusal.to_string()];
-    let served = state.status().served().map_err(one)?;
+    let status = state.status();
+    let served = status.served().map_err(one)?;
     let generation = &served.generation;
     let is_boot = is_boot(&target);
+    let mut booting = None;
     let path = match identify(&generation.inventory, &machine) {
-        Identity::Host(host) => decided(state, &generation.inventory, host, is_boot),
+        Identity::Host(host) => {
+            let decision = decided(state, &generation.inventory, host, is_boot);
+            let path = script_path(host, &decision.boots);
+            booting = Some((host, decision));
+            path
+        }
         Identity::Unknown => match &target.place {
             // A script that somebody declared in artifacts.yaml.
             Place::Path(path) if generation.catalogue.get(path.as_str()).is_some() => path.to_string(),
@@ -98,14 +108,23 @@ async fn chosen(state: &ServerState, request: ScriptRequest) -> Result<Response,
     };
     let path: ArtifactPath = path.parse().map_err(|bad: BadPath| vec![bad.to_string()])?;
     target.place = Place::Path(path.clone());
-    match find(state, &target).await.map_err(one)? {
-        Found::Artifact(script) => Ok(not_kept(answer(script, &HeaderMap::new()))),
-        Found::Static(_) | Found::Folder(_) => Err(vec![format!("{path} is no rendered file")]),
+    let Found::Artifact(script) = find_in(state, status, &target).await.map_err(one)? else {
+        return Err(vec![format!("{path} is no rendered file")]);
+    };
+    // What was not found was given to nobody.
+    if let Some((host, decision)) = booting {
+        if is_boot {
+            tracing::info!(host = host.name.as_str(), boots = %decision.boots, why = decision.why, "boots");
+            state.chronicle.note(&host.name, Event::Script { boots: decision.boots });
+        }
+        if decision.is_held {
+            return Ok(spoken(console_then_disk(&[format!("{}: {}", host.name, decision.why)])));
+        }
     }
+    Ok(not_kept(answer(script, &HeaderMap::new())))
 }
 
-/// Decides, and notes it: in one step, so that two requests at once are one after the other.
-fn decided(state: &ServerState, inventory: &Inventory, host: &Host, is_boot: bool) -> String {
+fn decided(state: &ServerState, inventory: &Inventory, host: &Host, is_boot: bool) -> Decision {
     let mut history = state.chronicle.history();
     if is_boot {
         let known = history.of(host.name.as_str());
@@ -114,12 +133,11 @@ fn decided(state: &ServerState, inventory: &Inventory, host: &Host, is_boot: boo
             state.chronicle.note_into(&mut history, &host.name, event);
         }
     }
-    let decision = decide(inventory, host, &history, now());
-    if is_boot {
-        tracing::info!(host = host.name.as_str(), boots = %decision.boots, why = decision.why, "boots");
-        state.chronicle.note_into(&mut history, &host.name, Event::Script { boots: decision.boots.clone() });
-    }
-    match decision.boots {
+    decide(inventory, host, &history, now())
+}
+
+fn script_path(host: &Host, boots: &Choice) -> String {
+    match boots {
         Choice::Install(config) => format!("pxe/ipxe/{config}/install.ipxe"),
         Choice::Live => format!("pxe/ipxe/{}/live.ipxe", host.name),
         Choice::Local => format!("pxe/ipxe/{}/local.ipxe", host.name),
@@ -142,8 +160,13 @@ fn is_boot(target: &Target) -> bool {
 
 fn said(lines: &[String]) -> Response {
     let lines: Vec<String> = lines.iter().flat_map(|line| line.lines()).map(str::to_owned).collect();
+    spoken(console(&lines))
+}
+
+/// A script that is made for one answer.
+fn spoken(script: String) -> Response {
     let media_type = MediaType::of_path("boot.ipxe").as_str();
-    not_kept(([(header::CONTENT_TYPE, media_type)], console(&lines)).into_response())
+    not_kept(([(header::CONTENT_TYPE, media_type)], script).into_response())
 }
 
 /// The next boot may get another one.

@@ -12,6 +12,14 @@ fn it_says_why_waits_and_begins_again() {
 }
 
 #[test]
+fn it_may_go_on_to_the_disk() {
+    assert_eq!(
+        super::super::console_then_disk(&["two: arm it".to_owned()]),
+        "#!ipxe\necho pxe-serve: two: arm it\necho pxe-serve: starting from its disk in 10 s\nsleep 10\nexit 1\n"
+    );
+}
+
+#[test]
 fn text_is_made_harmless() {
     for (text, expected) in [
         ("${net0/mac}", "$ {net0/mac}"),

@@ -78,6 +78,35 @@ fn a_host_installs_until_it_reports_and_then_starts_from_its_disk() {
 }
 
 #[test]
+fn a_host_whose_reports_never_arrive_is_not_installed_a_fourth_time_until_somebody_has_looked() {
+    let inventory = three("reinstall");
+    let mut told = Told::new(&inventory);
+    for host in ["two", "three"] {
+        for _ in 0..3 {
+            // What cannot be downloaded is asked for again, for minutes.
+            for _ in 0..20 {
+                assert_eq!(told.boots(host, InstallForm::Verified), install(host));
+                told.now += 10;
+            }
+            told.now += 60;
+        }
+        let held = decide(&inventory, inventory.host(host).unwrap(), &told.history, at(told.now));
+        assert!(held.is_held && held.why.contains("3 times, nobody reported"), "{held:?}");
+        assert_eq!(told.boots(host, InstallForm::Verified), Choice::Local);
+        told.now += 3600;
+        assert_eq!(told.boots(host, InstallForm::Verified), Choice::Local);
+        for goes_on in [
+            armed_for(&told, 60, false),
+            Event::InstallFailed { config: host.into(), message: String::new() },
+        ] {
+            let mut told = Told { history: told.history.clone(), ..told };
+            told.happens(host, goes_on);
+            assert_eq!(told.boots(host, InstallForm::Verified), install(host));
+        }
+    }
+}
+
+#[test]
 fn an_arming_lasts_for_one_install_or_its_time() {
     let inventory = three("reinstall");
     let mut told = Told::new(&inventory);
@@ -283,12 +312,14 @@ proptest! {
         let mut was_installed = [false; 2];
         let mut was_bootstrapped = false;
         let mut armed_until: [Option<(u64, bool)>; 2] = [None; 2];
+        let mut sent_in_vain = [0; 2];
         for step in steps {
             match step {
                 Step::Wait(seconds) => told.now += seconds,
                 Step::Arm(host, time, bootstrap) => {
                     let bootstrap = bootstrap && host == 0;
                     armed_until[host] = Some((told.now + time, bootstrap));
+                    sent_in_vain[host] = 0;
                     told.happens(HOSTS[host], armed_for(&told, time, bootstrap));
                 }
                 Step::Disarm(host) => {
@@ -303,6 +334,9 @@ proptest! {
                     if matches!(event, Event::Installed { .. }) {
                         armed_until[host] = None;
                     }
+                    if !matches!(event, Event::Ignition { .. }) {
+                        sent_in_vain[host] = 0;
+                    }
                     told.happens(HOSTS[host], event);
                 }
                 Step::Boot(host) => {
@@ -312,7 +346,8 @@ proptest! {
                         let by_word = armed.is_some_and(|(_, bootstrap)| bootstrap);
                         let second = config == "one-bootstrap" && was_bootstrapped && !by_word;
                         prop_assert!(!second, "a second cluster");
-                    } else if !was_installed[host] {
+                        sent_in_vain[host] += 1;
+                    } else if !was_installed[host] && sent_in_vain[host] < 3 {
                         prop_assert!(silent, "a host that never reported is not sent to an empty disk");
                     }
                 }

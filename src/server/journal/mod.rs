@@ -80,8 +80,8 @@ impl Chronicle {
 
     /// The same for who has the history in hand, having decided by it.
     pub fn note_into(&self, history: &mut History, host: &HostName, event: Event) {
-        let is_news = !history.repeats(host, &event);
         let event = Dated { at: now(), event };
+        let is_news = !history.repeats(host, &event);
         // A machine that tries again every ten seconds shall not wear flash.
         if is_news && let Err(error) = self.journal.append(host, &event) {
             tracing::error!(%error, host = host.as_str(), "cannot write the journal; a restart will not know of this");
