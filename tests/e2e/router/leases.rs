@@ -11,8 +11,10 @@ fn boot_file(given: &Given) -> Option<&str> {
 
 #[test]
 fn every_firmware_is_given_its_boot_file_and_ipxe_the_script() {
-    let edit =
-        |text: String| text.replace("mac: 52:54:00:12:34:58", "mac: 52:54:00:12:34:58\n    arch: aarch64");
+    let images = "fcos:\n  aarch64: {kernel: pxe/fcos/kernel-arm64, initramfs: pxe/fcos/initramfs-arm64.img, rootfs: pxe/fcos/rootfs-arm64.img}\n";
+    let edit = |text: String| {
+        text.replace("mac: 52:54:00:12:34:58", "mac: 52:54:00:12:34:58\n    arch: aarch64") + images
+    };
     let Some(lan) = Lan::new(edit) else { return };
     let base_url = {
         let script = lan.lease(LENOVO1, &["-x", "0xaf:b105"]).unwrap();
