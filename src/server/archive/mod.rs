@@ -14,7 +14,7 @@ mod store;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -41,6 +41,8 @@ const WHOLE_EDITS: usize = 2;
 #[derive(Debug)]
 pub struct Archive {
     entries: ArcSwap<Entries>,
+    /// Held from reading `entries` to replacing them.
+    turning: Mutex<()>,
     keep_for: Duration,
     /// Between these it grows with the site; for what is retired, and once more for what is current and recorded.
     budget_bytes: RangeInclusive<usize>,
@@ -57,7 +59,13 @@ impl Archive {
         let store = state_dir.map(Store::open).transpose()?.map(Arc::new);
         let recorded = store.as_ref().map(|store| store.read_index(keep_for)).unwrap_or_default();
         let entries = recorded.into_iter().map(|kept| ((kept.path.clone(), kept.sha256), kept)).collect();
-        Ok(Archive { entries: ArcSwap::from_pointee(entries), keep_for, budget_bytes, store })
+        Ok(Archive {
+            entries: ArcSwap::from_pointee(entries),
+            turning: Mutex::default(),
+            keep_for,
+            budget_bytes,
+            store,
+        })
     }
 
     pub fn find(&self, path: &ArtifactPath, digest: &Sha256) -> Option<Kept> {
@@ -86,8 +94,9 @@ impl Archive {
     }
 
     /// What `old` promised and `new` does not is kept from now on. Called before `new` is served, so that no request
-    /// falls in between; blocking, and never twice at once.
+    /// falls in between; blocking.
     pub fn turn(&self, old: Option<&Generation>, new: &Generation) {
+        let _turning = self.turning.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries = Entries::clone(&self.entries.load());
         let current = promised(new);
         let expiry = Some(Expiry::after(self.keep_for));
@@ -119,6 +128,7 @@ impl Archive {
 
     /// Drops what is over. Secrets do not stay longer than was said.
     pub fn purge(&self) {
+        let _turning = self.turning.lock().unwrap_or_else(PoisonError::into_inner);
         self.settle(Entries::clone(&self.entries.load()));
     }
 
