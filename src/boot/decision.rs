@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::ids::HostName;
 use crate::inventory::{BootPolicy, Host, InstallForm, Inventory};
 
 use super::{Arming, History, HostHistory, Moment};
@@ -70,7 +71,10 @@ fn promised(inventory: &Inventory, host: &Host, history: &History, now: Moment) 
                 why: format!("{} installed {}", installed.config, installed.at),
                 is_held: false,
             },
-            None => install(false, "not installed yet".into()),
+            None => match history.doubt_about(host) {
+                Some(doubt) => held(doubt.to_string()),
+                None => install(false, "not installed yet".into()),
+            },
         },
     }
 }
@@ -81,14 +85,18 @@ pub fn in_force(known: &HostHistory, now: Moment) -> Option<&Arming> {
 }
 
 /// A cluster is bootstrapped once: afterwards the bootstrap host joins what it started, whatever `k3s.phase` says. A
-/// single server has nobody to join.
+/// single server has nobody to join, unless one that the inventory has no more was installed: servers are commented out.
 fn config_name(inventory: &Inventory, host: &Host, history: &History, bootstrap: bool) -> String {
     use crate::inventory::Phase;
     if host.name != inventory.k3s.bootstrap_host {
         return host.name.to_string();
     }
-    let is_single = inventory.control_planes().count() == 1;
-    let is_first = inventory.k3s.phase == Phase::Bootstrap && !history.is_bootstrapped();
+    let is_gone = |(name, known): (&HostName, &HostHistory)| {
+        known.installed.is_some() && inventory.host(name.as_str()).is_none()
+    };
+    let is_single = inventory.control_planes().count() == 1 && !history.iter().any(is_gone);
+    let is_sure = history.doubt.is_none() && !history.is_bootstrapped();
+    let is_first = inventory.k3s.phase == Phase::Bootstrap && is_sure;
     let phase = if bootstrap || is_single || is_first { "bootstrap" } else { "reinstall" };
     format!("{}-{phase}", host.name)
 }

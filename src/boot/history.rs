@@ -1,15 +1,16 @@
 //! What happened to each host, event by event, and what of it matters for its next boot.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::Sha256;
-use crate::ids::HostName;
+use crate::ids::{HostName, MacAddr};
+use crate::inventory::Host;
 
-use super::{Choice, Moment};
+use super::{Choice, Doubt, Moment};
 
 /// One thing that happened to a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +63,10 @@ pub enum Event {
         bootstrap: bool,
     },
     Disarmed,
+    /// It boots or reports, and these are its MACs by the inventory.
+    Hardware {
+        macs: BTreeSet<MacAddr>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +80,8 @@ pub struct Dated {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
     hosts: BTreeMap<HostName, HostHistory>,
+    /// Whether there may have been more than this.
+    pub doubt: Option<Doubt>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +99,9 @@ pub struct HostHistory {
     /// Its bootstrap config was installed once.
     #[serde(default)]
     pub bootstrapped: bool,
+    /// By which it is known again under another name.
+    #[serde(default)]
+    pub macs: BTreeSet<MacAddr>,
     /// The latest, the newest last.
     #[serde(default)]
     pub events: VecDeque<Dated>,
@@ -134,6 +144,10 @@ pub fn is_config_of(host: &HostName, config: &str) -> bool {
 }
 
 impl History {
+    pub fn doubtful(doubt: Doubt) -> Self {
+        History { doubt: Some(doubt), ..History::default() }
+    }
+
     pub fn of(&self, host: &str) -> Option<&HostHistory> {
         self.hosts.get(host)
     }
@@ -145,6 +159,33 @@ impl History {
     /// As read from a snapshot.
     pub fn insert(&mut self, host: HostName, history: HostHistory) {
         self.hosts.insert(host, history);
+    }
+
+    /// Why this host, that no install is known of, may be installed.
+    pub fn doubt_about(&self, host: &Host) -> Option<Doubt> {
+        let renamed = self.hosts.iter().find_map(|(before, known)| {
+            let mac = host.macs.iter().find(|mac| known.macs.contains(mac))?;
+            let is_other = *before != host.name && known.installed.is_some();
+            is_other.then(|| Doubt::Renamed { mac: *mac, before: before.clone() })
+        });
+        renamed.or_else(|| self.doubt.clone())
+    }
+
+    /// What is to be noted of a host before what happens to it, if that is news.
+    pub fn hardware_of(&self, host: &Host) -> Option<Event> {
+        let macs: BTreeSet<MacAddr> = host.macs.iter().copied().collect();
+        let is_news = self.of(host.name.as_str()).is_none_or(|known| known.macs != macs);
+        is_news.then_some(Event::Hardware { macs })
+    }
+
+    /// Some of it was lost once: who is not known to be installed may be.
+    pub fn doubt(&mut self) {
+        self.doubt = Some(Doubt::Damaged);
+    }
+
+    /// What was lost may be that an arming was used up.
+    pub fn disarm_all(&mut self) {
+        self.hosts.values_mut().for_each(|known| known.armed = None);
     }
 
     /// Some host was installed with its bootstrap config: there is a cluster.
@@ -163,6 +204,9 @@ impl History {
     pub fn apply(&mut self, host: &HostName, dated: Dated) {
         let known = self.hosts.entry(host.clone()).or_default();
         known.fold(host, dated.at, &dated.event);
+        if matches!(dated.event, Event::Hardware { .. }) {
+            return;
+        }
         if known.events.back().is_some_and(|last| last.event == dated.event) {
             known.events.pop_back();
         }
@@ -190,9 +234,9 @@ impl HostHistory {
                     installing.fetched_ignition = true;
                 }
             }
-            Event::Installed { config, .. } | Event::PresumedInstalled { config } => {
-                self.finish(host, at, config);
-            }
+            Event::Installed { config, .. } => self.finish(host, at, config),
+            // Whether there is a cluster is not presumed.
+            Event::PresumedInstalled { config } => self.finish_install(at, config),
             // A system that was installed before the host was armed may still be reporting.
             Event::Booted { config, .. } => match (&self.armed, &self.installing) {
                 (Some(_), None) => {
@@ -207,6 +251,7 @@ impl HostHistory {
                 self.attempts = 0;
             }
             Event::Disarmed => self.armed = None,
+            Event::Hardware { macs } => self.macs = macs.clone(),
             Event::File { .. } | Event::Image { .. } => {}
         }
     }
@@ -217,11 +262,15 @@ impl HostHistory {
     }
 
     fn finish(&mut self, host: &HostName, at: Moment, config: &str) {
+        self.finish_install(at, config);
+        self.bootstrapped |= is_bootstrap_of(host, config);
+    }
+
+    fn finish_install(&mut self, at: Moment, config: &str) {
         self.installed = Some(Installed { at, config: config.to_owned() });
         self.armed = None;
         self.installing = None;
         self.attempts = 0;
-        self.bootstrapped |= is_bootstrap_of(host, config);
     }
 }
 
@@ -244,6 +293,7 @@ impl fmt::Display for Event {
             Event::Booted { config, .. } => write!(f, "booted {config} from its disk"),
             Event::Armed { until, bootstrap: false } => write!(f, "armed until {until}"),
             Event::Armed { until, bootstrap: true } => write!(f, "armed to bootstrap until {until}"),
+            Event::Hardware { .. } => f.write_str("was known by its MACs"),
             Event::Disarmed => f.write_str("disarmed"),
         }
     }

@@ -4,6 +4,7 @@
 
 mod console;
 mod decision;
+mod doubt;
 mod history;
 mod identify;
 mod machine;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use console::{console, console_then_disk};
 pub use decision::{Choice, Decision, decide, presumed_installed};
+pub use doubt::Doubt;
 pub use history::{Arming, Dated, Event, History, HostHistory, Installed, is_config_of};
 pub use identify::{Conflict, Identity, identify};
 pub use machine::{Fact, Machine};

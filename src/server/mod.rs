@@ -129,7 +129,7 @@ impl Server {
         let state_dir = config.state_dir.as_deref().map(StateDir::open).transpose()?.map(Arc::new);
         if state_dir.is_none() {
             tracing::warn!(
-                "without --state-dir a restart forgets which hosts are installed, and `boot: install_once` installs them again"
+                "without --state-dir nothing is remembered of the hosts: `boot: install_once` installs only what is armed with `pxe-serve arm`"
             );
         }
         let archive =

@@ -48,19 +48,19 @@ pub async fn report(
     host: &str,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
+    let served = state.status().served()?;
     let host = {
-        let served = state.status().served()?;
         let inventory = &served.generation.inventory;
         let host = inventory.host(host).ok_or_else(|| Refusal::no_host(host))?;
         caller.must_be_host(&host.name, inventory).inspect_err(|refusal| {
             // It is on its way to being installed again and again, and nothing else says why.
             tracing::warn!(host = host.name.as_str(), "a report is refused: {refusal}");
         })?;
-        host.name.clone()
+        host
     };
-    let event = event(&host, &read(body).await?)?;
-    tracing::info!(host = host.as_str(), "reported: {event}");
-    state.chronicle.record(&host, event).await.map_err(Refusal::journal)?;
+    let event = event(&host.name, &read(body).await?)?;
+    tracing::info!(host = host.name.as_str(), "reported: {event}");
+    state.chronicle.record_of(host, event).await.map_err(Refusal::journal)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

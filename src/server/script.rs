@@ -84,7 +84,7 @@ async fn chosen(state: &ServerState, request: ScriptRequest) -> Result<Response,
     let mut booting = None;
     let path = match identify(&generation.inventory, &machine) {
         Identity::Host(host) => {
-            let decision = decided(state, &generation.inventory, host, is_boot);
+            let decision = decided(state, &generation.inventory, host, is_boot).await;
             let path = script_path(host, &decision.boots);
             booting = Some((host, decision));
             path
@@ -115,7 +115,7 @@ async fn chosen(state: &ServerState, request: ScriptRequest) -> Result<Response,
     if let Some((host, decision)) = booting {
         if is_boot {
             tracing::info!(host = host.name.as_str(), boots = %decision.boots, why = decision.why, "boots");
-            state.chronicle.note(&host.name, Event::Script { boots: decision.boots });
+            state.chronicle.note_of(host, Event::Script { boots: decision.boots });
         }
         if decision.is_held {
             return Ok(spoken(console_then_disk(&[format!("{}: {}", host.name, decision.why)])));
@@ -124,16 +124,23 @@ async fn chosen(state: &ServerState, request: ScriptRequest) -> Result<Response,
     Ok(not_kept(answer(script, &HeaderMap::new())))
 }
 
-fn decided(state: &ServerState, inventory: &Inventory, host: &Host, is_boot: bool) -> Decision {
-    let mut history = state.chronicle.history();
+async fn decided(state: &ServerState, inventory: &Inventory, host: &Host, is_boot: bool) -> Decision {
     if is_boot {
-        let known = history.of(host.name.as_str());
-        if let Some(config) = presumed_installed(inventory.fcos.install, known) {
-            let event = Event::PresumedInstalled { config: config.to_owned() };
-            state.chronicle.note_into(&mut history, &host.name, event);
+        let presumed = {
+            let history = state.chronicle.history();
+            let known = history.of(host.name.as_str());
+            presumed_installed(inventory.fcos.install, known).map(str::to_owned)
+        };
+        // On the medium as a report is: else a power cut would send it to install again.
+        if let Some(config) = presumed {
+            let event = Event::PresumedInstalled { config };
+            if let Err(error) = state.chronicle.record_of(host, event.clone()).await {
+                tracing::error!(%error, host = host.name.as_str(), "cannot write the journal; a restart will not know of this");
+                state.chronicle.note(&host.name, event);
+            }
         }
     }
-    decide(inventory, host, &history, now())
+    decide(inventory, host, &state.chronicle.history(), now())
 }
 
 fn script_path(host: &Host, boots: &Choice) -> String {

@@ -24,7 +24,9 @@ fn every_artifact_is_the_same_over_http_in_the_bundle_and_from_show() {
         let tmp = tempfile::tempdir().unwrap();
         let www = tmp.path().join("www");
         assert!(program("render", site).arg("--out").arg(&www).output().unwrap().status.success());
-        let served = Served::start(&site::sources(site), &[]);
+        // Where nothing is remembered no default script installs.
+        let state = tmp.path().join("state");
+        let served = Served::start(&site::sources(site), &["--state-dir", state.to_str().unwrap()]);
         let catalogue = site::generation(site).catalogue;
         let sums = fs::read_to_string(www.join(SHA256SUMS_PATH)).unwrap();
         let sums: BTreeMap<String, String> = sums

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::{
-    Choice, Dated, Event, History, Machine, Moment, Strangers, decide, presumed_installed, roster,
+    Choice, Dated, Doubt, Event, History, Machine, Moment, Strangers, decide, presumed_installed, roster,
 };
 use super::{inventory_with, three};
 use crate::inventory::{InstallForm, Inventory};
@@ -200,6 +200,61 @@ fn a_single_server_always_bootstraps() {
 }
 
 #[test]
+fn a_cluster_whose_other_servers_are_commented_out_is_not_made_anew() {
+    let all = three("reinstall");
+    let mut told = Told::new(&all);
+    told.happens("one", installed("one-reinstall"));
+    told.happens("two", installed("two"));
+    let one = inventory_with("bootstrap", "  one: {address: 192.168.26.5, mac: 52:54:00:00:00:01}\n");
+    let mut told = Told { inventory: &one, ..told };
+    told.happens("one", booted("one-bootstrap"));
+    told.happens("one", armed_for(&told, 60, false));
+    assert_eq!(told.now("one"), install("one-reinstall"));
+}
+
+#[test]
+fn what_is_not_surely_new_is_installed_by_an_operators_word_alone() {
+    let inventory = three("bootstrap");
+    for doubt in [Doubt::NothingKept, Doubt::Damaged] {
+        let mut told = Told::new(&inventory);
+        told.history.doubt = Some(doubt.clone());
+        for host in ["one", "two"] {
+            let held = decide(&inventory, inventory.host(host).unwrap(), &told.history, at(0));
+            assert_eq!((held.boots, held.why, held.is_held), (Choice::Local, doubt.to_string(), true));
+        }
+        assert_eq!(told.now("three"), install("three"), "boot: install is a word, too");
+        told.happens("two", armed_for(&told, 60, false));
+        assert_eq!(told.now("two"), install("two"));
+        told.happens("one", armed_for(&told, 60, false));
+        assert_eq!(told.now("one"), install("one-reinstall"), "perhaps there is a cluster");
+        told.happens("one", armed_for(&told, 60, true));
+        assert_eq!(told.now("one"), install("one-bootstrap"));
+    }
+}
+
+#[test]
+fn a_host_that_was_renamed_is_known_by_its_mac() {
+    let before = three("reinstall");
+    let mut told = Told::new(&before);
+    let hardware = told.history.hardware_of(before.host("two").unwrap()).unwrap();
+    told.happens("two", hardware);
+    assert_eq!(told.history.hardware_of(before.host("two").unwrap()), None);
+    let hosts = "  one: {address: 192.168.26.5, mac: 52:54:00:00:00:01}
+  new: {address: 192.168.26.6, mac: [52:54:00:00:07:02, 52:54:00:00:00:02]}
+";
+    let after = inventory_with("reinstall", hosts);
+    let decided = |history: &History| decide(&after, after.host("new").unwrap(), history, at(0));
+    assert_eq!(decided(&told.history).boots, install("new"), "two was never installed");
+    told.happens("two", installed("two"));
+    let held = decided(&told.history);
+    assert_eq!(held.boots, Choice::Local);
+    assert_eq!(held.why, "52:54:00:00:00:02 was two, which is installed; arm it to install");
+    let mut told = Told { inventory: &after, ..told };
+    told.happens("new", armed_for(&told, 60, false));
+    assert_eq!(told.boots("new", InstallForm::Verified), install("new"));
+}
+
+#[test]
 fn where_nobody_reports_an_install_is_done_when_the_host_comes_back() {
     let inventory = three("bootstrap");
     let mut told = Told::new(&inventory);
@@ -215,10 +270,10 @@ fn where_nobody_reports_an_install_is_done_when_the_host_comes_back() {
     told.happens("one", ignition("one-bootstrap"));
     assert_eq!(
         told.boots("one", InstallForm::KernelArguments),
-        install("one-reinstall"),
-        "it was fetched before the script"
+        install("one-bootstrap"),
+        "the Ignition was fetched before the script, and that there is a cluster is not presumed"
     );
-    told.happens("one", ignition("one-reinstall"));
+    told.happens("one", ignition("one-bootstrap"));
     assert_eq!(told.boots("one", InstallForm::KernelArguments), Choice::Local);
 
     let mut told = Told::new(&inventory);

@@ -1,6 +1,8 @@
 //! The journal as a file: one line an event, appended; written anew as one line a host when it has grown.
 //!
-//! A line that is damaged is skipped and said: one that a power cut left was never acknowledged.
+//! A last line without its end, as a power cut leaves it, was never acknowledged and is cut off. Any other line that is
+//! damaged is lost: the file is then kept beside as `journal.damaged`, and as long as that lies there, nobody is taken
+//! for new.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -49,19 +51,33 @@ impl DiskJournal {
             }
             read => read?,
         };
-        let (history, damaged) = read(&content);
-        if damaged > 0 {
+        let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let mut history = History::default();
+        let lines = content[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let lost = lines.filter(|line| !line::read_into(line, &mut history)).count();
+        let is_torn = whole < content.len();
+        let file = append_to(path)?;
+        if is_torn && !line::read_into(&content[whole..], &mut history) {
+            file.set_len(whole as u64)?;
+        }
+        let evidence = path.with_extension("damaged");
+        if lost > 0 {
             tracing::error!(
-                file = %path.display(), damaged,
-                "lines of the journal are damaged and ignored; look at `pxe-serve hosts` whether a host that is installed seems new"
+                file = %path.display(), kept = %evidence.display(), lost,
+                "lines of the journal are damaged: hosts that no install is known of are not installed until they are armed, or until the kept file is deleted"
             );
+            write_atomically(&evidence, &content)?;
+            history.disarm_all();
+        }
+        if evidence.exists() {
+            history.doubt();
         }
         let open = Open {
-            file: append_to(path)?,
+            file,
             appended: 0,
             // Written anew with the next event.
-            bytes: if damaged > 0 { live_bytes } else { content.len() },
-            is_torn: !content.is_empty() && !content.ends_with(b"\n"),
+            bytes: if lost > 0 { live_bytes } else { content.len() },
+            is_torn,
         };
         let journal = DiskJournal {
             path: path.to_owned(),
@@ -78,14 +94,6 @@ impl DiskJournal {
         open.is_torn = false;
         Ok(())
     }
-}
-
-/// What the lines fold to, and how many say nothing.
-fn read(content: &[u8]) -> (History, usize) {
-    let mut history = History::default();
-    let lines = content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let damaged = lines.filter(|line| !line::read_into(line, &mut history)).count();
-    (history, damaged)
 }
 
 fn snapshot(history: &History) -> Vec<u8> {

@@ -1,7 +1,8 @@
 //! What happened to the hosts, kept: each event is appended, and the history is what they fold to.
 //!
 //! Small, since one day several routers will share it: [`Journal`] is all that a store must do. With `--state-dir` it is a
-//! file; without, memory, and a restart forgets who is installed.
+//! file; without, memory, and since a restart forgets who is installed
+//! nobody is taken for new.
 
 mod disk;
 mod line;
@@ -12,8 +13,9 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::boot::{Dated, Event, History, Moment};
+use crate::boot::{Dated, Doubt, Event, History, Moment};
 use crate::ids::HostName;
+use crate::inventory::Host;
 
 use super::Error;
 use super::state_dir::StateDir;
@@ -57,7 +59,8 @@ pub struct Chronicle {
 impl Chronicle {
     pub fn open(state_dir: Option<Arc<StateDir>>) -> Result<Self, Error> {
         let Some(dir) = state_dir else {
-            return Ok(Chronicle::over(InMemory, History::default()));
+            let history = History::doubtful(Doubt::NothingKept);
+            return Ok(Chronicle::over(InMemory, history));
         };
         let (journal, history) =
             DiskJournal::open(&dir.join("journal"), disk::LIVE_BYTES).map_err(|source| dir.failed(source))?;
@@ -75,11 +78,7 @@ impl Chronicle {
 
     /// Notes what was seen. That it cannot be written keeps nobody from booting.
     pub fn note(&self, host: &HostName, event: Event) {
-        self.note_into(&mut self.history(), host, event);
-    }
-
-    /// The same for who has the history in hand, having decided by it.
-    pub fn note_into(&self, history: &mut History, host: &HostName, event: Event) {
+        let history = &mut *self.history();
         let event = Dated { at: now(), event };
         let is_news = !history.repeats(host, &event);
         // A machine that tries again every ten seconds shall not wear flash.
@@ -88,6 +87,21 @@ impl Chronicle {
         }
         history.apply(host, event);
         self.journal.condense(history);
+    }
+
+    /// The same of a host that the inventory has, so that it is known again under another name.
+    pub fn note_of(&self, host: &Host, event: Event) {
+        let hardware = self.history().hardware_of(host);
+        hardware.into_iter().chain([event]).for_each(|event| self.note(&host.name, event));
+    }
+
+    /// As [`Self::record`], and by which MACs the host is known again.
+    pub async fn record_of(&self, host: &Host, event: Event) -> io::Result<()> {
+        let hardware = self.history().hardware_of(host);
+        if let Some(hardware) = hardware {
+            self.note(&host.name, hardware);
+        }
+        self.record(&host.name, event).await
     }
 
     /// Notes what somebody was told would be kept: when this returns well, it is on the medium.
