@@ -67,6 +67,10 @@ pub struct PrepareReinstallArgs {
     /// The kubeconfig for kubectl, instead of kubectl's own choice
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+
+    /// The context for kubectl, instead of the current one
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
 }
 
 fn step() -> impl clap::builder::TypedValueParser<Value = Step> {
@@ -82,12 +86,14 @@ pub fn run(args: PrepareReinstallArgs) -> anyhow::Result<ExitCode> {
         let names: Vec<&str> = inventory.hosts.iter().map(|host| host.name.as_str()).collect();
         bail!("there is no host {:?}; the inventory has {}", args.host, names.join(", "));
     };
-    let kubectl = Kubectl::new(args.kubeconfig.as_deref());
+    let kubectl = Kubectl::new(args.kubeconfig.as_deref(), args.context.as_deref());
     let preparation = Preparation { inventory: &inventory, host, kubectl, server: &args.server };
     super::wait_for(async {
         let wish = Wish { skip: args.skip.clone(), reboot: args.reboot };
-        let plan = plan(&inventory, host, &preparation.nodes().await?, &wish).map_err(refusal)?;
-        super::print(to_text(host, &plan).as_bytes())?;
+        let context = preparation.kubectl.context(ASK_LIMIT).await?;
+        let nodes = preparation.nodes().await?;
+        let plan = plan(&inventory, host, &context, &nodes, &wish).map_err(refusal)?;
+        super::print(to_text(host, &context, &plan).as_bytes())?;
         if !args.yes && !agreed()? {
             bail!("nothing was done");
         }
@@ -103,8 +109,8 @@ pub fn run(args: PrepareReinstallArgs) -> anyhow::Result<ExitCode> {
     })?
 }
 
-fn to_text(host: &Host, plan: &[Planned]) -> String {
-    let mut text = format!("{}:\n", host.name);
+fn to_text(host: &Host, context: &str, plan: &[Planned]) -> String {
+    let mut text = format!("{}, in the cluster of kubectl's context {context:?}:\n", host.name);
     for Planned { step, not } in plan {
         let name = step.name();
         let _ = match not {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::ids::Invalid;
 use crate::inventory::{Host, Inventory, Phase};
 
-use super::node::{Node, can_spare};
+use super::node::{Node, can_spare, node_of};
 
 /// In the order in which they are done. The host's keys go last: the reboot needs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -71,10 +71,12 @@ pub struct Wish {
     pub reboot: bool,
 }
 
-/// All steps in order. Refused where the cluster would stop, or a second one would begin.
+/// All steps in order. Refused where the cluster is another one or would stop, or a second one would begin. The context
+/// is the one in which kubectl listed the nodes.
 pub fn plan(
     inventory: &Inventory,
     host: &Host,
+    context: &str,
     nodes: &[Node],
     wish: &Wish,
 ) -> Result<Vec<Planned>, Invalid> {
@@ -84,6 +86,7 @@ pub fn plan(
             "set k3s.phase to reinstall: there is a cluster to join",
         ));
     }
+    is_the_inventorys(inventory, host, context, nodes)?;
     can_spare(nodes, host.name.as_str())?;
     let node = nodes.iter().find(|node| node.name == host.name.as_str());
     let why_not = |step: Step| {
@@ -106,6 +109,28 @@ pub fn plan(
         }
     };
     Ok(Step::ALL.map(|step| Planned { step, not: why_not(step) }).to_vec())
+}
+
+/// The host itself says nothing: it may be gone already, and another cluster has nodes of such names, too.
+fn is_the_inventorys(
+    inventory: &Inventory,
+    host: &Host,
+    context: &str,
+    nodes: &[Node],
+) -> Result<(), Invalid> {
+    let others: Vec<&Host> =
+        inventory.hosts.iter().filter(|other| other.is_control_plane() && other.name != host.name).collect();
+    if others.is_empty() || others.iter().any(|other| node_of(nodes, other, &inventory.network).is_some()) {
+        return Ok(());
+    }
+    let names: Vec<&str> = others.iter().map(|other| other.name.as_str()).collect();
+    Err(Invalid::new(
+        format!(
+            "kubectl asks another cluster: in its context {context:?}, none of the control planes {} is a node",
+            names.join(" and ")
+        ),
+        "say which one with --context NAME or --kubeconfig FILE",
+    ))
 }
 
 /// Every name by which the user's ssh may know the host.

@@ -10,12 +10,18 @@ fn inventory(edit: impl Fn(String) -> String) -> Inventory {
 }
 
 fn nodes() -> Vec<Node> {
-    let node = |name: &str| Node { name: name.to_owned(), ready: true, etcd: true, etcd_removed: false };
+    let node = |name: &str| Node {
+        name: name.to_owned(),
+        addresses: Vec::new(),
+        ready: true,
+        etcd: true,
+        etcd_removed: false,
+    };
     ["lenovo1", "lenovo2", "lenovo3"].map(node).to_vec()
 }
 
 fn done(inventory: &Inventory, nodes: &[Node], wish: &Wish) -> Vec<&'static str> {
-    let plan = plan(inventory, inventory.host("lenovo2").unwrap(), nodes, wish).unwrap();
+    let plan = plan(inventory, inventory.host("lenovo2").unwrap(), "lab", nodes, wish).unwrap();
     assert_eq!(plan.len(), Step::ALL.len());
     plan.iter().filter(|planned| planned.not.is_none()).map(|planned| planned.step.name()).collect()
 }
@@ -51,9 +57,43 @@ fn every_step_is_done_in_its_order_unless_it_has_nothing_to_do() {
 #[test]
 fn a_host_that_would_begin_a_second_cluster_is_refused() {
     let bootstrap = inventory(|text| text.replace("phase: reinstall", "phase: bootstrap"));
-    let of = |name: &str| plan(&bootstrap, bootstrap.host(name).unwrap(), &nodes(), &Wish::default());
+    let of = |name: &str| plan(&bootstrap, bootstrap.host(name).unwrap(), "lab", &nodes(), &Wish::default());
     assert!(of("lenovo1").unwrap_err().message.contains("second cluster"));
     assert!(of("lenovo2").is_ok());
+}
+
+#[test]
+fn another_cluster_is_refused_by_the_name_of_its_context() {
+    let inventory = inventory(|text| text);
+    let of = |nodes: &[Node]| {
+        plan(&inventory, inventory.host("lenovo2").unwrap(), "work", nodes, &Wish::default())
+    };
+    let mut foreign = nodes();
+    for (node, name) in foreign.iter_mut().zip(["apple", "pear", "plum"]) {
+        node.name = name.to_owned();
+    }
+    // A name of the host's own proves nothing.
+    let mut namesake = foreign.clone();
+    namesake[1].name = "lenovo2".to_owned();
+    for nodes in [vec![], foreign.clone(), namesake] {
+        let refused = of(&nodes).unwrap_err();
+        assert!(
+            refused.message.contains("another cluster: in its context \"work\"")
+                && refused.message.contains("lenovo1 and lenovo3")
+                && refused.help.contains("--context"),
+            "{refused:?}"
+        );
+    }
+    // Any other control plane proves it, by any of its names.
+    let mut known = nodes();
+    known[0].name = "plum".to_owned();
+    for (name, address) in
+        [("lenovo3", "10.9.9.9"), ("lenovo3.lab.internal", "10.9.9.9"), ("x", "192.168.26.7")]
+    {
+        known[2].name = name.to_owned();
+        known[2].addresses = vec![address.parse().unwrap()];
+        assert!(of(&known).is_ok(), "{name}");
+    }
 }
 
 #[test]

@@ -18,7 +18,8 @@ case "$*" in
 esac
 cd "$LAB/cluster" || exit
 case "$*" in
-    'get nodes --output=json')
+    *'config current-context') echo lab ;;
+    *'get nodes --output=json')
         printf '{"items":['
         separator=
         for node in *; do
@@ -42,6 +43,9 @@ case $1 in
     *) echo "$*" >"$NODE/bootnext" ;;
 esac
 "#;
+
+/// What kubectl is asked for a plan.
+const PLANNING: &str = "config current-context\nget nodes --output=json\n";
 
 /// A pxe-serve that arms.
 struct Server {
@@ -113,6 +117,7 @@ fn the_whole_plan_is_shown_and_done_in_order_and_may_be_done_again() {
         assert!(text.contains(&format!("  do    {step:<14} ")), "{step}: {text}");
     }
     let commands = [
+        "config current-context",
         "get nodes --output=json",
         "drain lenovo2 --ignore-daemonsets --delete-emptydir-data --timeout=600s",
         "annotate node lenovo2 etcd.k3s.cattle.io/remove=true --overwrite",
@@ -145,7 +150,7 @@ fn it_refuses_when_etcd_would_lose_its_majority() {
             && text.contains("bring lenovo3 back first"),
         "{text}"
     );
-    assert_eq!(log(&world), "get nodes --output=json\n");
+    assert_eq!(log(&world), PLANNING);
     // The one that is down may go.
     let text = expect(2, world.run(&["prepare-reinstall", "lenovo3"]));
     assert!(
@@ -153,7 +158,21 @@ fn it_refuses_when_etcd_would_lose_its_majority() {
             && text.contains("nobody is here to ask"),
         "{text}"
     );
-    assert_eq!(log(&world), "get nodes --output=json\n".repeat(2), "nothing without a yes");
+    assert_eq!(log(&world), PLANNING.repeat(2), "nothing without a yes");
+}
+
+#[test]
+fn it_refuses_a_cluster_that_is_not_the_inventorys() {
+    let Some(world) = world() else { return };
+    for (old, new) in [("lenovo1", "apple"), ("lenovo3", "pear")] {
+        fs::rename(world.path("cluster").join(old), world.path("cluster").join(new)).unwrap();
+    }
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes"];
+    let text = expect(2, world.run(&prepare));
+    assert!(text.contains("another cluster: in its context \"lab\""), "{text}");
+    let text = expect(2, world.run(&[&prepare[..], &["--context", "work"]].concat()));
+    assert!(text.contains("another cluster: in its context \"work\""), "{text}");
+    assert_eq!(log(&world), format!("{PLANNING}--context=work get nodes --output=json\n"));
 }
 
 #[test]
