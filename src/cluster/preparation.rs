@@ -87,8 +87,11 @@ pub fn plan(
         ));
     }
     is_the_inventorys(inventory, host, context, nodes)?;
-    can_spare(nodes, host.name.as_str())?;
-    let node = nodes.iter().find(|node| node.name == host.name.as_str());
+    let node = node_of(nodes, host, &inventory.network);
+    has_a_known_member(host, context, node, wish)?;
+    if let Some(node) = node {
+        can_spare(nodes, &node.name)?;
+    }
     let why_not = |step: Step| {
         if wish.skip.contains(&step) {
             return Some("skipped");
@@ -131,6 +134,23 @@ fn is_the_inventorys(
         ),
         "say which one with --context NAME or --kubeconfig FILE",
     ))
+}
+
+/// A member that nobody sees is a member that etcd may still wait for.
+fn has_a_known_member(host: &Host, context: &str, node: Option<&Node>, wish: &Wish) -> Result<(), Invalid> {
+    if !host.is_control_plane() || wish.skip.contains(&Step::EtcdMember) {
+        return Ok(());
+    }
+    if node.is_none() {
+        return Err(Invalid::new(
+            format!(
+                "{} is a control plane, but in the context {context:?} no node has its name, FQDN or address: whether etcd still has its member is unknown",
+                host.name
+            ),
+            "when etcd has none any more, --skip etcd-member",
+        ));
+    }
+    Ok(())
 }
 
 /// Every name by which the user's ssh may know the host.

@@ -47,7 +47,8 @@ fn every_step_is_done_in_its_order_unless_it_has_nothing_to_do() {
     assert_eq!(done(&inventory, &worker, &reboot), without(&["etcd-member"]));
     let mut gone = nodes();
     gone.remove(1);
-    assert_eq!(done(&inventory, &gone, &reboot), without(&["drain", "etcd-member", "delete-node"]));
+    let has_none = Wish { skip: vec![Step::EtcdMember], reboot: true };
+    assert_eq!(done(&inventory, &gone, &has_none), without(&["drain", "etcd-member", "delete-node"]));
     for step in Step::ALL {
         let wish = Wish { skip: vec![step], reboot: true };
         assert_eq!(done(&inventory, &nodes(), &wish), without(&[step.name()]));
@@ -94,6 +95,33 @@ fn another_cluster_is_refused_by_the_name_of_its_context() {
         known[2].addresses = vec![address.parse().unwrap()];
         assert!(of(&known).is_ok(), "{name}");
     }
+}
+
+#[test]
+fn a_host_is_found_by_each_name_that_its_node_may_have() {
+    let inventory = inventory(|text| text);
+    let reboot = Wish { reboot: true, ..Wish::default() };
+    for (name, address) in [("lenovo2.lab.internal", "10.9.9.9"), ("localhost", "192.168.26.6")] {
+        let mut nodes = nodes();
+        nodes[1].name = name.to_owned();
+        nodes[1].addresses = vec![address.parse().unwrap()];
+        assert_eq!(done(&inventory, &nodes, &reboot).len(), Step::ALL.len(), "{name}");
+        // Its member is counted by that name, too.
+        nodes[0].ready = false;
+        let refused =
+            plan(&inventory, inventory.host("lenovo2").unwrap(), "lab", &nodes, &reboot).unwrap_err();
+        assert!(refused.message.contains(&format!("without {name}, 1 of etcd's 3")), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_control_plane_that_is_no_node_is_refused() {
+    let inventory = inventory(|text| text);
+    let mut gone = nodes();
+    gone.remove(1);
+    let refused = plan(&inventory, inventory.host("lenovo2").unwrap(), "lab", &gone, &Wish::default());
+    let refused = refused.unwrap_err();
+    assert!(refused.message.contains("no node has its name") && refused.help.contains("--skip etcd-member"));
 }
 
 #[test]

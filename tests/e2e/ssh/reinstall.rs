@@ -32,8 +32,8 @@ case "$*" in
             separator=,
         done
         printf ']}' ;;
-    'annotate node lenovo2 etcd.k3s.cattle.io/remove=true --overwrite') echo removed >>lenovo2 ;;
-    'delete node lenovo2 '*) rm -f lenovo2 ;;
+    'annotate node '*' etcd.k3s.cattle.io/remove=true --overwrite') echo removed >>"$3" ;;
+    'delete node '*) rm -f "$3" ;;
 esac
 "#;
 
@@ -123,7 +123,7 @@ fn the_whole_plan_is_shown_and_done_in_order_and_may_be_done_again() {
         "annotate node lenovo2 etcd.k3s.cattle.io/remove=true --overwrite",
         "get nodes --output=json",
         "delete node lenovo2 --ignore-not-found --timeout=120s",
-        "--namespace=kube-system delete secret lenovo2.node-password.k3s --ignore-not-found",
+        "--namespace=kube-system delete secret --ignore-not-found lenovo2.node-password.k3s",
     ];
     assert_eq!(log(&world).lines().collect::<Vec<_>>(), commands);
     assert_eq!(fs::read_to_string(world.on(1, "bootnext")).unwrap(), "--quiet --bootnext 0004\n");
@@ -132,7 +132,9 @@ fn the_whole_plan_is_shown_and_done_in_order_and_may_be_done_again() {
     let left = fs::read_to_string(world.path("known_hosts")).unwrap();
     assert_eq!(left, format!("lenovo1 {key}\n{known}"));
     // Again: what is done is left.
-    let text = expect(0, world.run(&prepare));
+    let text = expect(2, world.run(&prepare));
+    assert!(text.contains("when etcd has none any more, --skip etcd-member"), "{text}");
+    let text = expect(0, world.run(&[&prepare[..], &["--skip", "etcd-member"]].concat()));
     assert!(text.contains("  leave drain          it is no node of the cluster any more"), "{text}");
     for request in server.seen() {
         assert!(request.starts_with("POST /pxe/hosts/lenovo2/arm HTTP/1.1\r\n"), "{request}");
@@ -159,6 +161,20 @@ fn it_refuses_when_etcd_would_lose_its_majority() {
         "{text}"
     );
     assert_eq!(log(&world), PLANNING.repeat(2), "nothing without a yes");
+}
+
+#[test]
+fn the_node_is_called_as_the_cluster_calls_it() {
+    let Some(world) = world() else { return };
+    fs::rename(world.path("cluster/lenovo2"), world.path("cluster/lenovo2.lab.internal")).unwrap();
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--skip", "arm", "--skip", "host-keys"];
+    let text = expect(0, world.run(&prepare));
+    assert!(text.contains("lenovo2, the node lenovo2.lab.internal in the cluster of"), "{text}");
+    let log = log(&world);
+    for command in ["drain ", "annotate node ", "delete node "] {
+        assert!(log.contains(&format!("\n{command}lenovo2.lab.internal ")), "{log}");
+    }
+    assert!(log.ends_with(" lenovo2.lab.internal.node-password.k3s\n"), "{log}");
 }
 
 #[test]
@@ -203,8 +219,9 @@ fn a_server_that_does_not_arm_is_said_with_its_reason() {
         expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes", "--server", &server.url.clone()]));
     assert!(text.contains("arm failed") && text.contains("the body"), "{text}");
     server.seen();
-    let text =
-        expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes", "--server", "http://127.0.0.1:1"]));
+    // Its node is gone by now.
+    let again = ["prepare-reinstall", "lenovo2", "--yes", "--skip", "etcd-member", "--server"];
+    let text = expect(2, world.run(&[&again[..], &["http://127.0.0.1:1"]].concat()));
     assert!(text.contains("nothing to talk to at http://127.0.0.1:1"), "{text}");
 }
 
