@@ -20,7 +20,7 @@ pub struct Node {
 }
 
 /// k3s labels servers with embedded etcd.
-const ETCD_ROLE: &str = "node-role.kubernetes.io/etcd";
+pub const ETCD_ROLE: &str = "node-role.kubernetes.io/etcd";
 /// k3s' controller of etcd members takes one out when this is set on its node …
 pub const ETCD_REMOVE: &str = "etcd.k3s.cattle.io/remove=true";
 /// … and then writes this.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::ids::Invalid;
 use crate::inventory::{Host, Inventory, Phase};
 
-use super::node::{Node, can_spare, node_of};
+use super::node::{ETCD_ROLE, Node, can_spare, node_of};
 
 /// In the order in which they are done. The host's keys go last: the reboot needs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -87,6 +87,13 @@ pub fn plan(
         ));
     }
     is_the_inventorys(inventory, host, context, nodes)?;
+    if host.is_control_plane() && inventory.hosts.iter().filter(|other| other.is_control_plane()).count() == 1
+    {
+        return Err(Invalid::new(
+            format!("{} is the only control plane: the cluster ends with its disk", host.name),
+            "take a snapshot away from it first (`k3s etcd-snapshot save`), and add a second control plane, or install it as the first of a new cluster (k3s.phase: bootstrap)",
+        ));
+    }
     let node = node_of(nodes, host, &inventory.network);
     has_a_known_member(host, context, node, wish)?;
     if let Some(node) = node {
@@ -141,16 +148,18 @@ fn has_a_known_member(host: &Host, context: &str, node: Option<&Node>, wish: &Wi
     if !host.is_control_plane() || wish.skip.contains(&Step::EtcdMember) {
         return Ok(());
     }
-    if node.is_none() {
-        return Err(Invalid::new(
-            format!(
-                "{} is a control plane, but in the context {context:?} no node has its name, FQDN or address: whether etcd still has its member is unknown",
-                host.name
-            ),
-            "when etcd has none any more, --skip etcd-member",
-        ));
-    }
-    Ok(())
+    let unknown = match node {
+        Some(node) if node.etcd => return Ok(()),
+        Some(node) => format!("its node {} is not labelled {ETCD_ROLE}", node.name),
+        None => format!("in the context {context:?} no node has its name, FQDN or address"),
+    };
+    Err(Invalid::new(
+        format!(
+            "{} is a control plane, but {unknown}: whether etcd still has its member is unknown",
+            host.name
+        ),
+        "when etcd has none any more, --skip etcd-member",
+    ))
 }
 
 /// Every name by which the user's ssh may know the host.

@@ -9,6 +9,14 @@ fn inventory(edit: impl Fn(String) -> String) -> Inventory {
     inventory::parse("inventory.yaml", text.as_bytes()).0.unwrap()
 }
 
+fn with_workers(names: &[&str]) -> Inventory {
+    inventory(|text| {
+        names.iter().fold(text, |text, name| {
+            text.replace(&format!("  {name}:\n"), &format!("  {name}:\n    role: worker\n"))
+        })
+    })
+}
+
 fn nodes() -> Vec<Node> {
     let node = |name: &str| Node {
         name: name.to_owned(),
@@ -44,7 +52,7 @@ fn every_step_is_done_in_its_order_unless_it_has_nothing_to_do() {
     assert_eq!(done(&inventory, &removed, &reboot), without(&["etcd-member"]));
     let mut worker = nodes();
     worker[1].etcd = false;
-    assert_eq!(done(&inventory, &worker, &reboot), without(&["etcd-member"]));
+    assert_eq!(done(&with_workers(&["lenovo2"]), &worker, &reboot), without(&["etcd-member"]));
     let mut gone = nodes();
     gone.remove(1);
     let has_none = Wish { skip: vec![Step::EtcdMember], reboot: true };
@@ -122,6 +130,27 @@ fn a_control_plane_that_is_no_node_is_refused() {
     let refused = plan(&inventory, inventory.host("lenovo2").unwrap(), "lab", &gone, &Wish::default());
     let refused = refused.unwrap_err();
     assert!(refused.message.contains("no node has its name") && refused.help.contains("--skip etcd-member"));
+}
+
+#[test]
+fn a_control_plane_whose_node_does_not_say_that_it_has_a_member_is_refused() {
+    let inventory = inventory(|text| text);
+    let mut unlabelled = nodes();
+    unlabelled[1].etcd = false;
+    let refused = plan(&inventory, inventory.host("lenovo2").unwrap(), "lab", &unlabelled, &Wish::default());
+    let refused = refused.unwrap_err();
+    assert!(refused.message.contains("not labelled") && refused.help.contains("--skip etcd-member"));
+    let has_none = Wish { skip: vec![Step::EtcdMember], reboot: true };
+    assert_eq!(done(&inventory, &unlabelled, &has_none).len(), Step::ALL.len() - 1);
+}
+
+#[test]
+fn the_only_control_plane_is_refused_whatever_is_skipped() {
+    let inventory = with_workers(&["lenovo2", "lenovo3"]);
+    let wish = Wish { skip: Step::ALL.to_vec(), ..Wish::default() };
+    let refused = plan(&inventory, inventory.host("lenovo1").unwrap(), "lab", &nodes(), &wish).unwrap_err();
+    assert!(refused.message.contains("the cluster ends with its disk"), "{refused:?}");
+    assert!(refused.help.contains("snapshot"), "{refused:?}");
 }
 
 #[test]
