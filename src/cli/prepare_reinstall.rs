@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use hyper::Method;
 
 use crate::cluster::boot_entries::network_entry;
-use crate::cluster::node::{ETCD_REMOVE, Node, node_of, parse_nodes};
+use crate::cluster::node::{ETCD_REMOVE, Node, can_spare, node_of, parse_nodes};
 use crate::cluster::preparation::{Planned, Step, Wish, names_in_known_hosts, plan};
 use crate::inventory::{Host, Inventory};
 use crate::probe::kubectl::Kubectl;
@@ -151,6 +151,10 @@ impl Preparation<'_> {
 
     async fn carry_out(&self, step: Step) -> anyhow::Result<()> {
         let name = self.node_name();
+        if step.costs_a_member() {
+            // Since the plan there was a question and a drain: another server may have gone.
+            can_spare(&self.nodes().await?, name).map_err(refusal)?;
+        }
         match step {
             Step::Drain => {
                 let timeout = format!("--timeout={}s", DRAIN_LIMIT.as_secs());

@@ -44,6 +44,12 @@ impl Step {
         }
     }
 
+    /// Whether etcd has one member less by it, for as long as the host is away. k3s' controller takes out the member of a
+    /// deleted node, too.
+    pub fn costs_a_member(self) -> bool {
+        matches!(self, Step::EtcdMember | Step::DeleteNode | Step::Reboot)
+    }
+
     pub fn purpose(self) -> &'static str {
         match self {
             Step::Drain => "move its pods to other nodes, and let none come",

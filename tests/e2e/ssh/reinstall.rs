@@ -32,6 +32,7 @@ case "$*" in
             separator=,
         done
         printf ']}' ;;
+    'drain '*) [ ! -e "$LAB/falls" ] || echo etcd >"$(cat "$LAB/falls")" ;;
     'annotate node '*' etcd.k3s.cattle.io/remove=true --overwrite') echo removed >>"$3" ;;
     'delete node '*) rm -f "$3" ;;
 esac
@@ -120,10 +121,13 @@ fn the_whole_plan_is_shown_and_done_in_order_and_may_be_done_again() {
         "config current-context",
         "get nodes --output=json",
         "drain lenovo2 --ignore-daemonsets --delete-emptydir-data --timeout=600s",
+        "get nodes --output=json",
         "annotate node lenovo2 etcd.k3s.cattle.io/remove=true --overwrite",
+        "get nodes --output=json",
         "get nodes --output=json",
         "delete node lenovo2 --ignore-not-found --timeout=120s",
         "--namespace=kube-system delete secret --ignore-not-found lenovo2.node-password.k3s",
+        "get nodes --output=json",
     ];
     assert_eq!(log(&world).lines().collect::<Vec<_>>(), commands);
     assert_eq!(fs::read_to_string(world.on(1, "bootnext")).unwrap(), "--quiet --bootnext 0004\n");
@@ -161,6 +165,29 @@ fn it_refuses_when_etcd_would_lose_its_majority() {
         "{text}"
     );
     assert_eq!(log(&world), PLANNING.repeat(2), "nothing without a yes");
+}
+
+#[test]
+fn a_server_that_goes_down_during_the_drain_keeps_the_member_the_node_and_the_machine() {
+    for (skip, fails) in [
+        (&["arm"][..], "etcd-member"),
+        (&["arm", "etcd-member"], "delete-node"),
+        (&["arm", "etcd-member", "delete-node"], "reboot"),
+    ] {
+        let Some(world) = world() else { return };
+        fs::write(world.path("falls"), "lenovo3").unwrap();
+        let mut prepare = vec!["prepare-reinstall", "lenovo2", "--yes", "--reboot"];
+        prepare.extend(skip.iter().flat_map(|step| ["--skip", step]));
+        let text = expect(2, world.run(&prepare));
+        assert!(
+            text.contains(&format!("{fails} failed"))
+                && text.contains("without lenovo2, 1 of etcd's 3 members would be ready"),
+            "{text}"
+        );
+        let log = log(&world);
+        assert!(!log.contains("annotate") && !log.contains("delete node"), "{log}");
+        assert!(!world.on(1, "bootnext").exists(), "{text}");
+    }
 }
 
 #[test]
