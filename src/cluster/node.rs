@@ -23,8 +23,10 @@ pub struct Node {
 pub const ETCD_ROLE: &str = "node-role.kubernetes.io/etcd";
 /// k3s' controller of etcd members takes one out when this is set on its node …
 pub const ETCD_REMOVE: &str = "etcd.k3s.cattle.io/remove=true";
-/// … and then writes this.
+/// … and then writes this, the name of the member. It stays when the server joins again …
 const ETCD_REMOVED: &str = "etcd.k3s.cattle.io/removed-node-name";
+/// … with a member of another name, which is written here.
+const ETCD_MEMBER: &str = "etcd.k3s.cattle.io/node-name";
 
 pub fn parse_nodes(json: &[u8]) -> Result<Vec<Node>, Invalid> {
     let strange = || {
@@ -49,7 +51,9 @@ fn node(item: &Value) -> Option<Node> {
             .iter()
             .any(|condition| condition["type"] == "Ready" && condition["status"] == "True"),
         etcd: metadata["labels"].get(ETCD_ROLE).is_some(),
-        etcd_removed: metadata["annotations"].get(ETCD_REMOVED).is_some(),
+        etcd_removed: metadata["annotations"].get(ETCD_REMOVED).is_some_and(|removed| {
+            metadata["annotations"].get(ETCD_MEMBER).is_none_or(|member| member == removed)
+        }),
     })
 }
 
@@ -127,6 +131,23 @@ mod tests {
             assert!(can_spare(&nodes, name).is_ok(), "{name}");
         }
         assert!(can_spare(&nodes, "lenovo1").unwrap_err().help.contains("bring lenovo2 back"));
+    }
+
+    #[test]
+    fn a_member_is_out_unless_the_node_has_joined_with_another_since() {
+        let removed = r#""etcd.k3s.cattle.io/removed-node-name":"a-1""#;
+        let member = r#""etcd.k3s.cattle.io/node-name""#;
+        for (annotations, out) in [
+            (String::new(), false),
+            (format!(r#"{member}:"a-1""#), false),
+            (removed.to_owned(), true),
+            (format!(r#"{removed},{member}:"a-1""#), true),
+            (format!(r#"{removed},{member}:"a-2""#), false),
+        ] {
+            let list =
+                format!(r#"{{"items":[{{"metadata":{{"name":"a","annotations":{{{annotations}}}}}}}]}}"#);
+            assert_eq!(parse_nodes(list.as_bytes()).unwrap()[0].etcd_removed, out, "{annotations}");
+        }
     }
 
     #[test]
