@@ -96,6 +96,12 @@ pub fn run(args: PrepareReinstallArgs) -> anyhow::Result<ExitCode> {
         let plan = plan(&inventory, host, &context, &nodes, &wish).map_err(refusal)?;
         preparation.node = node_of(&nodes, host, &inventory.network).map(|node| node.name.clone());
         super::print(to_text(host, preparation.node.as_deref(), &context, &plan).as_bytes())?;
+        if plan.iter().any(|planned| planned.step == Step::Arm && planned.not.is_none()) {
+            preparation
+                .can_arm()
+                .await
+                .context("arm would fail, so nothing was done; mend that, or leave it out with --skip arm")?;
+        }
         if !args.yes && !agreed()? {
             bail!("nothing was done");
         }
@@ -147,6 +153,15 @@ impl Preparation<'_> {
     async fn nodes(&self) -> anyhow::Result<Vec<Node>> {
         let list = self.kubectl.run(&["get", "nodes", "--output=json"], ASK_LIMIT).await?;
         parse_nodes(&list).map_err(refusal)
+    }
+
+    /// Whether there is a server that arms, which knows the host: it answers this to the same as that.
+    async fn can_arm(&self) -> anyhow::Result<()> {
+        let roster = self.server.roster_answer().await?;
+        if !roster.hosts.iter().any(|entry| entry.name == self.host.name) {
+            bail!("its inventory has no host {}", self.host.name);
+        }
+        Ok(())
     }
 
     async fn carry_out(&self, step: Step) -> anyhow::Result<()> {

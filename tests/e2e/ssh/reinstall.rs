@@ -48,6 +48,9 @@ esac
 /// What kubectl is asked for a plan.
 const PLANNING: &str = "config current-context\nget nodes --output=json\n";
 
+/// What `/pxe/hosts` says of lenovo2.
+const ROSTER: &str = r#"{"hosts":[{"name":"lenovo2","policy":"install_once","boots":"local","why":"it is installed"}],"unknown":[]}"#;
+
 /// A pxe-serve that arms.
 struct Server {
     url: String,
@@ -64,11 +67,16 @@ impl Server {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut request = String::new();
                 let mut buffer = [0; 4096];
-                while !request.ends_with('}') {
+                while !request.ends_with('}')
+                    && !(request.starts_with("GET") && request.ends_with("\r\n\r\n"))
+                {
                     let count = stream.read(&mut buffer).unwrap();
                     request.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
                 }
-                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 9\r\n\r\nthe body\n").unwrap();
+                let body =
+                    if request.starts_with("GET") && status == "200 OK" { ROSTER } else { "the body\n" };
+                let length = body.len();
+                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
                 seen.push(request);
             }
             seen
@@ -106,7 +114,7 @@ fn expect(status: i32, output: Output) -> String {
 #[test]
 fn the_whole_plan_is_shown_and_done_in_order_and_may_be_done_again() {
     let Some(world) = world() else { return };
-    let mut server = Server::start("200 OK", 2);
+    let mut server = Server::start("200 OK", 4);
     let address = world.address(1);
     let known = fs::read_to_string(world.path("known_hosts")).unwrap();
     let key = known.lines().next().unwrap().split_once(' ').unwrap().1;
@@ -140,7 +148,12 @@ fn the_whole_plan_is_shown_and_done_in_order_and_may_be_done_again() {
     assert!(text.contains("when etcd has none any more, --skip etcd-member"), "{text}");
     let text = expect(0, world.run(&[&prepare[..], &["--skip", "etcd-member"]].concat()));
     assert!(text.contains("  leave drain          it is no node of the cluster any more"), "{text}");
-    for request in server.seen() {
+    let seen = server.seen();
+    assert!(
+        seen.iter().step_by(2).all(|request| request.starts_with("GET /pxe/hosts HTTP/1.1\r\n")),
+        "{seen:?}"
+    );
+    for request in seen.iter().skip(1).step_by(2) {
         assert!(request.starts_with("POST /pxe/hosts/lenovo2/arm HTTP/1.1\r\n"), "{request}");
         assert!(request.ends_with("\r\n\r\n{\"for_seconds\":1800}"), "{request}");
     }
@@ -158,7 +171,7 @@ fn it_refuses_when_etcd_would_lose_its_majority() {
     );
     assert_eq!(log(&world), PLANNING);
     // The one that is down may go.
-    let text = expect(2, world.run(&["prepare-reinstall", "lenovo3"]));
+    let text = expect(2, world.run(&["prepare-reinstall", "lenovo3", "--skip", "arm"]));
     assert!(
         text.contains("  leave drain          the node is not ready")
             && text.contains("nobody is here to ask"),
@@ -239,17 +252,23 @@ fn a_step_that_fails_ends_it_and_may_be_skipped() {
 }
 
 #[test]
-fn a_server_that_does_not_arm_is_said_with_its_reason() {
+fn a_server_that_does_not_arm_is_said_with_its_reason_before_anything_is_done() {
     let Some(world) = world() else { return };
     let mut server = Server::start("403 Forbidden", 1);
     let text =
         expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes", "--server", &server.url.clone()]));
-    assert!(text.contains("arm failed") && text.contains("the body"), "{text}");
+    assert!(text.contains("arm would fail") && text.contains("the body"), "{text}");
     server.seen();
-    // Its node is gone by now.
-    let again = ["prepare-reinstall", "lenovo2", "--yes", "--skip", "etcd-member", "--server"];
-    let text = expect(2, world.run(&[&again[..], &["http://127.0.0.1:1"]].concat()));
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--server"];
+    let text = expect(2, world.run(&[&prepare[..], &["http://127.0.0.1:1"]].concat()));
     assert!(text.contains("nothing to talk to at http://127.0.0.1:1"), "{text}");
+    // One that arms others is none.
+    let mut server = Server::start("200 OK", 1);
+    let url = server.url.clone();
+    let text = expect(2, world.run(&["prepare-reinstall", "lenovo3", "--yes", "--server", &url]));
+    assert!(text.contains("its inventory has no host lenovo3"), "{text}");
+    server.seen();
+    assert_eq!(log(&world), PLANNING.repeat(3), "nothing is done before it is known that it can be finished");
 }
 
 #[test]
