@@ -96,7 +96,8 @@ pub fn run(args: PrepareReinstallArgs) -> anyhow::Result<ExitCode> {
         let plan = plan(&inventory, host, &context, &nodes, &wish).map_err(refusal)?;
         preparation.node = node_of(&nodes, host, &inventory.network).map(|node| node.name.clone());
         super::print(to_text(host, preparation.node.as_deref(), &context, &plan).as_bytes())?;
-        if plan.iter().any(|planned| planned.step == Step::Arm && planned.not.is_none()) {
+        let does = |step| plan.iter().any(|planned| planned.step == step && planned.not.is_none());
+        if does(Step::Arm) {
             preparation
                 .can_arm()
                 .await
@@ -113,6 +114,12 @@ pub fn run(args: PrepareReinstallArgs) -> anyhow::Result<ExitCode> {
             })?;
         }
         super::tell(&format!("{}: ready to be installed anew\n", host.name));
+        // https://github.com/k3s-io/k3s/blob/master/pkg/etcd/member_controller.go: its k3s joins anew after a restart.
+        if does(Step::EtcdMember) && !does(Step::Reboot) {
+            super::tell(
+                "until then, do not restart k3s there nor start it from its disk: it would join etcd again\n",
+            );
+        }
         anyhow::Ok(ExitCode::SUCCESS)
     })?
 }
