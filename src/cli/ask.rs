@@ -29,7 +29,12 @@ fn parse_url(text: &str) -> Result<BaseUrl, String> {
 
 impl ServerArgs {
     pub fn roster(&self) -> anyhow::Result<Roster> {
-        let body = self.ask(Method::GET, "/pxe/hosts", Bytes::new())?;
+        super::wait_for(self.roster_answer())?
+    }
+
+    /// The same, for who waits for other things as well.
+    pub async fn roster_answer(&self) -> anyhow::Result<Roster> {
+        let body = self.answer(Method::GET, "/pxe/hosts", Bytes::new()).await?;
         serde_json::from_slice(&body).context("this is not the answer of a pxe-serve of this version")
     }
 

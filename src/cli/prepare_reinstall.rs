@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use hyper::Method;
 
 use crate::cluster::boot_entries::network_entry;
-use crate::cluster::node::{ETCD_REMOVE, Node, parse_nodes};
+use crate::cluster::node::{ETCD_REMOVE, Node, can_spare, node_of, parse_nodes};
 use crate::cluster::preparation::{Planned, Step, Wish, names_in_known_hosts, plan};
 use crate::inventory::{Host, Inventory};
 use crate::probe::kubectl::Kubectl;
@@ -67,6 +67,10 @@ pub struct PrepareReinstallArgs {
     /// The kubeconfig for kubectl, instead of kubectl's own choice
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+
+    /// The context for kubectl, instead of the current one
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
 }
 
 fn step() -> impl clap::builder::TypedValueParser<Value = Step> {
@@ -82,12 +86,23 @@ pub fn run(args: PrepareReinstallArgs) -> anyhow::Result<ExitCode> {
         let names: Vec<&str> = inventory.hosts.iter().map(|host| host.name.as_str()).collect();
         bail!("there is no host {:?}; the inventory has {}", args.host, names.join(", "));
     };
-    let kubectl = Kubectl::new(args.kubeconfig.as_deref());
-    let preparation = Preparation { inventory: &inventory, host, kubectl, server: &args.server };
+    let kubectl = Kubectl::new(args.kubeconfig.as_deref(), args.context.as_deref());
+    let mut preparation =
+        Preparation { inventory: &inventory, host, node: None, kubectl, server: &args.server };
     super::wait_for(async {
         let wish = Wish { skip: args.skip.clone(), reboot: args.reboot };
-        let plan = plan(&inventory, host, &preparation.nodes().await?, &wish).map_err(refusal)?;
-        super::print(to_text(host, &plan).as_bytes())?;
+        let context = preparation.kubectl.context(ASK_LIMIT).await?;
+        let nodes = preparation.nodes().await?;
+        let plan = plan(&inventory, host, &context, &nodes, &wish).map_err(refusal)?;
+        preparation.node = node_of(&nodes, host, &inventory.network).map(|node| node.name.clone());
+        super::print(to_text(host, preparation.node.as_deref(), &context, &plan).as_bytes())?;
+        let does = |step| plan.iter().any(|planned| planned.step == step && planned.not.is_none());
+        if does(Step::Arm) {
+            preparation
+                .can_arm()
+                .await
+                .context("arm would fail, so nothing was done; mend that, or leave it out with --skip arm")?;
+        }
         if !args.yes && !agreed()? {
             bail!("nothing was done");
         }
@@ -99,12 +114,19 @@ pub fn run(args: PrepareReinstallArgs) -> anyhow::Result<ExitCode> {
             })?;
         }
         super::tell(&format!("{}: ready to be installed anew\n", host.name));
+        // https://github.com/k3s-io/k3s/blob/master/pkg/etcd/member_controller.go: its k3s joins anew after a restart.
+        if does(Step::EtcdMember) && !does(Step::Reboot) {
+            super::tell(
+                "until then, do not restart k3s there nor start it from its disk: it would join etcd again\n",
+            );
+        }
         anyhow::Ok(ExitCode::SUCCESS)
     })?
 }
 
-fn to_text(host: &Host, plan: &[Planned]) -> String {
-    let mut text = format!("{}:\n", host.name);
+fn to_text(host: &Host, node: Option<&str>, context: &str, plan: &[Planned]) -> String {
+    let node = node.map(|node| format!("the node {node} ")).unwrap_or_default();
+    let mut text = format!("{}, {node}in the cluster of kubectl's context {context:?}:\n", host.name);
     for Planned { step, not } in plan {
         let name = step.name();
         let _ = match not {
@@ -128,6 +150,8 @@ fn agreed() -> anyhow::Result<bool> {
 struct Preparation<'a> {
     inventory: &'a Inventory,
     host: &'a Host,
+    /// What the cluster calls it, while it has it.
+    node: Option<String>,
     kubectl: Kubectl,
     server: &'a ServerArgs,
 }
@@ -138,8 +162,21 @@ impl Preparation<'_> {
         parse_nodes(&list).map_err(refusal)
     }
 
+    /// Whether there is a server that arms, which knows the host: it answers this to the same as that.
+    async fn can_arm(&self) -> anyhow::Result<()> {
+        let roster = self.server.roster_answer().await?;
+        if !roster.hosts.iter().any(|entry| entry.name == self.host.name) {
+            bail!("its inventory has no host {}", self.host.name);
+        }
+        Ok(())
+    }
+
     async fn carry_out(&self, step: Step) -> anyhow::Result<()> {
-        let name = self.host.name.as_str();
+        let name = self.node_name();
+        if step.costs_a_member() {
+            // Since the plan there was a question and a drain: another server may have gone.
+            can_spare(&self.nodes().await?, name).map_err(refusal)?;
+        }
         match step {
             Step::Drain => {
                 let timeout = format!("--timeout={}s", DRAIN_LIMIT.as_secs());
@@ -153,12 +190,13 @@ impl Preparation<'_> {
                 self.kubectl.run(&delete, REMOVAL_LIMIT + ASK_LIMIT).await?;
             }
             Step::NodePassword => {
-                let secret = format!("{name}.node-password.k3s");
-                let delete = ["--namespace=kube-system", "delete", "secret", &secret, "--ignore-not-found"];
-                self.kubectl.run(&delete, ASK_LIMIT).await?;
+                let delete = ["--namespace=kube-system", "delete", "secret", "--ignore-not-found"];
+                let secrets = self.node_passwords();
+                let secrets = secrets.iter().map(String::as_str);
+                self.kubectl.run(&delete.into_iter().chain(secrets).collect::<Vec<_>>(), ASK_LIMIT).await?;
             }
             Step::Arm => {
-                let path = format!("/pxe/hosts/{name}/arm");
+                let path = format!("/pxe/hosts/{}/arm", self.host.name);
                 let body = serde_json::json!({ "for_seconds": ARMED_SECONDS }).to_string();
                 self.server.answer(Method::POST, &path, body.into()).await?;
             }
@@ -172,9 +210,25 @@ impl Preparation<'_> {
         Ok(())
     }
 
+    fn node_name(&self) -> &str {
+        self.node.as_deref().unwrap_or(self.host.name.as_str())
+    }
+
+    /// When the node is gone, its password lies under the name that it may have had.
+    fn node_passwords(&self) -> Vec<String> {
+        let names = match &self.node {
+            Some(node) => vec![node.clone()],
+            None => {
+                let fqdn = self.host.fqdn(&self.inventory.network).map(|name| name.to_string());
+                [self.host.name.to_string()].into_iter().chain(fqdn).collect()
+            }
+        };
+        names.iter().map(|name| format!("{name}.node-password.k3s")).collect()
+    }
+
     /// k3s' own controller does it, and says so on the node.
     async fn remove_etcd_member(&self) -> anyhow::Result<()> {
-        let name = self.host.name.as_str();
+        let name = self.node_name();
         self.kubectl.run(&["annotate", "node", name, ETCD_REMOVE, "--overwrite"], ASK_LIMIT).await?;
         let begin = Instant::now();
         loop {

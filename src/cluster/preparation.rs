@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::ids::Invalid;
 use crate::inventory::{Host, Inventory, Phase};
 
-use super::node::{Node, can_spare};
+use super::node::{ETCD_ROLE, Node, can_spare, node_of};
 
 /// In the order in which they are done. The host's keys go last: the reboot needs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -44,6 +44,12 @@ impl Step {
         }
     }
 
+    /// Whether etcd has one member less by it, for as long as the host is away. k3s' controller takes out the member of a
+    /// deleted node, too.
+    pub fn costs_a_member(self) -> bool {
+        matches!(self, Step::EtcdMember | Step::DeleteNode | Step::Reboot)
+    }
+
     pub fn purpose(self) -> &'static str {
         match self {
             Step::Drain => "move its pods to other nodes, and let none come",
@@ -71,10 +77,12 @@ pub struct Wish {
     pub reboot: bool,
 }
 
-/// All steps in order. Refused where the cluster would stop, or a second one would begin.
+/// All steps in order. Refused where the cluster is another one or would stop, or a second one would begin. The context
+/// is the one in which kubectl listed the nodes.
 pub fn plan(
     inventory: &Inventory,
     host: &Host,
+    context: &str,
     nodes: &[Node],
     wish: &Wish,
 ) -> Result<Vec<Planned>, Invalid> {
@@ -84,8 +92,19 @@ pub fn plan(
             "set k3s.phase to reinstall: there is a cluster to join",
         ));
     }
-    can_spare(nodes, host.name.as_str())?;
-    let node = nodes.iter().find(|node| node.name == host.name.as_str());
+    is_the_inventorys(inventory, host, context, nodes)?;
+    if host.is_control_plane() && inventory.hosts.iter().filter(|other| other.is_control_plane()).count() == 1
+    {
+        return Err(Invalid::new(
+            format!("{} is the only control plane: the cluster ends with its disk", host.name),
+            "take a snapshot away from it first (`k3s etcd-snapshot save`), and add a second control plane, or install it as the first of a new cluster (k3s.phase: bootstrap)",
+        ));
+    }
+    let node = node_of(nodes, host, &inventory.network);
+    has_a_known_member(host, context, node, wish)?;
+    if let Some(node) = node {
+        can_spare(nodes, &node.name)?;
+    }
     let why_not = |step: Step| {
         if wish.skip.contains(&step) {
             return Some("skipped");
@@ -106,6 +125,47 @@ pub fn plan(
         }
     };
     Ok(Step::ALL.map(|step| Planned { step, not: why_not(step) }).to_vec())
+}
+
+/// The host itself says nothing: it may be gone already, and another cluster has nodes of such names, too.
+fn is_the_inventorys(
+    inventory: &Inventory,
+    host: &Host,
+    context: &str,
+    nodes: &[Node],
+) -> Result<(), Invalid> {
+    let others: Vec<&Host> =
+        inventory.hosts.iter().filter(|other| other.is_control_plane() && other.name != host.name).collect();
+    if others.is_empty() || others.iter().any(|other| node_of(nodes, other, &inventory.network).is_some()) {
+        return Ok(());
+    }
+    let names: Vec<&str> = others.iter().map(|other| other.name.as_str()).collect();
+    Err(Invalid::new(
+        format!(
+            "kubectl asks another cluster: in its context {context:?}, none of the control planes {} is a node",
+            names.join(" and ")
+        ),
+        "say which one with --context NAME or --kubeconfig FILE",
+    ))
+}
+
+/// A member that nobody sees is a member that etcd may still wait for.
+fn has_a_known_member(host: &Host, context: &str, node: Option<&Node>, wish: &Wish) -> Result<(), Invalid> {
+    if !host.is_control_plane() || wish.skip.contains(&Step::EtcdMember) {
+        return Ok(());
+    }
+    let unknown = match node {
+        Some(node) if node.etcd => return Ok(()),
+        Some(node) => format!("its node {} is not labelled {ETCD_ROLE}", node.name),
+        None => format!("in the context {context:?} no node has its name, FQDN or address"),
+    };
+    Err(Invalid::new(
+        format!(
+            "{} is a control plane, but {unknown}: whether etcd still has its member is unknown",
+            host.name
+        ),
+        "when etcd has none any more, --skip etcd-member",
+    ))
 }
 
 /// Every name by which the user's ssh may know the host.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::program::{self, Ended, OUTPUT_BYTES_MAX};
 
-/// The user's kubeconfig, or kubectl's own choice.
+/// The user's kubeconfig and context, or kubectl's own choice.
 #[derive(Debug, Clone)]
 pub struct Kubectl {
     kubeconfig: Option<PathBuf>,
+    context: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -27,14 +28,30 @@ pub enum Error {
 }
 
 impl Kubectl {
-    pub fn new(kubeconfig: Option<&Path>) -> Self {
-        Kubectl { kubeconfig: kubeconfig.map(Path::to_owned) }
+    pub fn new(kubeconfig: Option<&Path>, context: Option<&str>) -> Self {
+        Kubectl { kubeconfig: kubeconfig.map(Path::to_owned), context: context.map(str::to_owned) }
+    }
+
+    /// By which name its kubeconfig knows the cluster that it asks.
+    pub async fn context(&self, limit: Duration) -> Result<String, Error> {
+        // `config current-context` says what the file says, whatever --context is.
+        if let Some(context) = &self.context {
+            return Ok(context.clone());
+        }
+        let said = self.run(&["config", "current-context"], limit).await?;
+        Ok(String::from_utf8_lossy(&said).trim().to_owned())
     }
 
     /// Runs it, and gives its stdout.
     pub async fn run(&self, arguments: &[&str], limit: Duration) -> Result<Vec<u8>, Error> {
         let kubeconfig = self.kubeconfig.as_ref().map(|file| format!("--kubeconfig={}", file.display()));
-        let all: Vec<&str> = kubeconfig.as_deref().into_iter().chain(arguments.iter().copied()).collect();
+        let context = self.context.as_ref().map(|context| format!("--context={context}"));
+        let all: Vec<&str> = [&kubeconfig, &context]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .chain(arguments.iter().copied())
+            .collect();
         let command = arguments.join(" ");
         match program::run("kubectl", &all, &[], limit).await {
             Ok(output) if output.stdout.len() as u64 > OUTPUT_BYTES_MAX => Err(Error::TooLong(command)),

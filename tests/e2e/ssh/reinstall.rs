@@ -18,7 +18,8 @@ case "$*" in
 esac
 cd "$LAB/cluster" || exit
 case "$*" in
-    'get nodes --output=json')
+    *'config current-context') echo lab ;;
+    *'get nodes --output=json')
         printf '{"items":['
         separator=
         for node in *; do
@@ -31,8 +32,9 @@ case "$*" in
             separator=,
         done
         printf ']}' ;;
-    'annotate node lenovo2 etcd.k3s.cattle.io/remove=true --overwrite') echo removed >>lenovo2 ;;
-    'delete node lenovo2 '*) rm -f lenovo2 ;;
+    'drain '*) [ ! -e "$LAB/falls" ] || echo etcd >"$(cat "$LAB/falls")" ;;
+    'annotate node '*' etcd.k3s.cattle.io/remove=true --overwrite') echo removed >>"$3" ;;
+    'delete node '*) rm -f "$3" ;;
 esac
 "#;
 
@@ -42,6 +44,12 @@ case $1 in
     *) echo "$*" >"$NODE/bootnext" ;;
 esac
 "#;
+
+/// What kubectl is asked for a plan.
+const PLANNING: &str = "config current-context\nget nodes --output=json\n";
+
+/// What `/pxe/hosts` says of lenovo2.
+const ROSTER: &str = r#"{"hosts":[{"name":"lenovo2","policy":"install_once","boots":"local","why":"it is installed"}],"unknown":[]}"#;
 
 /// A pxe-serve that arms.
 struct Server {
@@ -59,11 +67,15 @@ impl Server {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut request = String::new();
                 let mut buffer = [0; 4096];
-                while !request.ends_with('}') {
+                while !(request.ends_with('}') || request.starts_with("GET") && request.ends_with("\r\n\r\n"))
+                {
                     let count = stream.read(&mut buffer).unwrap();
                     request.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
                 }
-                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 9\r\n\r\nthe body\n").unwrap();
+                let body =
+                    if request.starts_with("GET") && status == "200 OK" { ROSTER } else { "the body\n" };
+                let length = body.len();
+                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
                 seen.push(request);
             }
             seen
@@ -101,7 +113,7 @@ fn expect(status: i32, output: Output) -> String {
 #[test]
 fn the_whole_plan_is_shown_and_done_in_order_and_may_be_done_again() {
     let Some(world) = world() else { return };
-    let mut server = Server::start("200 OK", 2);
+    let mut server = Server::start("200 OK", 4);
     let address = world.address(1);
     let known = fs::read_to_string(world.path("known_hosts")).unwrap();
     let key = known.lines().next().unwrap().split_once(' ').unwrap().1;
@@ -113,12 +125,16 @@ fn the_whole_plan_is_shown_and_done_in_order_and_may_be_done_again() {
         assert!(text.contains(&format!("  do    {step:<14} ")), "{step}: {text}");
     }
     let commands = [
+        "config current-context",
         "get nodes --output=json",
         "drain lenovo2 --ignore-daemonsets --delete-emptydir-data --timeout=600s",
+        "get nodes --output=json",
         "annotate node lenovo2 etcd.k3s.cattle.io/remove=true --overwrite",
         "get nodes --output=json",
+        "get nodes --output=json",
         "delete node lenovo2 --ignore-not-found --timeout=120s",
-        "--namespace=kube-system delete secret lenovo2.node-password.k3s --ignore-not-found",
+        "--namespace=kube-system delete secret --ignore-not-found lenovo2.node-password.k3s",
+        "get nodes --output=json",
     ];
     assert_eq!(log(&world).lines().collect::<Vec<_>>(), commands);
     assert_eq!(fs::read_to_string(world.on(1, "bootnext")).unwrap(), "--quiet --bootnext 0004\n");
@@ -126,10 +142,18 @@ fn the_whole_plan_is_shown_and_done_in_order_and_may_be_done_again() {
     // The keys of lenovo2 are gone, at the port 22 that a known_hosts without one means; nobody else's.
     let left = fs::read_to_string(world.path("known_hosts")).unwrap();
     assert_eq!(left, format!("lenovo1 {key}\n{known}"));
+    assert!(!text.contains("join etcd again"), "{text}");
     // Again: what is done is left.
-    let text = expect(0, world.run(&prepare));
+    let text = expect(2, world.run(&prepare));
+    assert!(text.contains("when etcd has none any more, --skip etcd-member"), "{text}");
+    let text = expect(0, world.run(&[&prepare[..], &["--skip", "etcd-member"]].concat()));
     assert!(text.contains("  leave drain          it is no node of the cluster any more"), "{text}");
-    for request in server.seen() {
+    let seen = server.seen();
+    assert!(
+        seen.iter().step_by(2).all(|request| request.starts_with("GET /pxe/hosts HTTP/1.1\r\n")),
+        "{seen:?}"
+    );
+    for request in seen.iter().skip(1).step_by(2) {
         assert!(request.starts_with("POST /pxe/hosts/lenovo2/arm HTTP/1.1\r\n"), "{request}");
         assert!(request.ends_with("\r\n\r\n{\"for_seconds\":1800}"), "{request}");
     }
@@ -145,15 +169,67 @@ fn it_refuses_when_etcd_would_lose_its_majority() {
             && text.contains("bring lenovo3 back first"),
         "{text}"
     );
-    assert_eq!(log(&world), "get nodes --output=json\n");
+    assert_eq!(log(&world), PLANNING);
     // The one that is down may go.
-    let text = expect(2, world.run(&["prepare-reinstall", "lenovo3"]));
+    let text = expect(2, world.run(&["prepare-reinstall", "lenovo3", "--skip", "arm"]));
     assert!(
         text.contains("  leave drain          the node is not ready")
             && text.contains("nobody is here to ask"),
         "{text}"
     );
-    assert_eq!(log(&world), "get nodes --output=json\n".repeat(2), "nothing without a yes");
+    assert_eq!(log(&world), PLANNING.repeat(2), "nothing without a yes");
+}
+
+#[test]
+fn a_server_that_goes_down_during_the_drain_keeps_the_member_the_node_and_the_machine() {
+    for (skip, fails) in [
+        (&["arm"][..], "etcd-member"),
+        (&["arm", "etcd-member"], "delete-node"),
+        (&["arm", "etcd-member", "delete-node"], "reboot"),
+    ] {
+        let Some(world) = world() else { return };
+        fs::write(world.path("falls"), "lenovo3").unwrap();
+        let mut prepare = vec!["prepare-reinstall", "lenovo2", "--yes", "--reboot"];
+        prepare.extend(skip.iter().flat_map(|step| ["--skip", step]));
+        let text = expect(2, world.run(&prepare));
+        assert!(
+            text.contains(&format!("{fails} failed"))
+                && text.contains("without lenovo2, 1 of etcd's 3 members would be ready"),
+            "{text}"
+        );
+        let log = log(&world);
+        assert!(!log.contains("annotate") && !log.contains("delete node"), "{log}");
+        assert!(!world.on(1, "bootnext").exists(), "{text}");
+    }
+}
+
+#[test]
+fn the_node_is_called_as_the_cluster_calls_it() {
+    let Some(world) = world() else { return };
+    fs::rename(world.path("cluster/lenovo2"), world.path("cluster/lenovo2.lab.internal")).unwrap();
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--skip", "arm", "--skip", "host-keys"];
+    let text = expect(0, world.run(&prepare));
+    assert!(text.contains("lenovo2, the node lenovo2.lab.internal in the cluster of"), "{text}");
+    let log = log(&world);
+    for command in ["drain ", "annotate node ", "delete node "] {
+        assert!(log.contains(&format!("\n{command}lenovo2.lab.internal ")), "{log}");
+    }
+    assert!(text.contains("it would join etcd again"), "its k3s goes on: {text}");
+    assert!(log.ends_with(" lenovo2.lab.internal.node-password.k3s\n"), "{log}");
+}
+
+#[test]
+fn it_refuses_a_cluster_that_is_not_the_inventorys() {
+    let Some(world) = world() else { return };
+    for (old, new) in [("lenovo1", "apple"), ("lenovo3", "pear")] {
+        fs::rename(world.path("cluster").join(old), world.path("cluster").join(new)).unwrap();
+    }
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes"];
+    let text = expect(2, world.run(&prepare));
+    assert!(text.contains("another cluster: in its context \"lab\""), "{text}");
+    let text = expect(2, world.run(&[&prepare[..], &["--context", "work"]].concat()));
+    assert!(text.contains("another cluster: in its context \"work\""), "{text}");
+    assert_eq!(log(&world), format!("{PLANNING}--context=work get nodes --output=json\n"));
 }
 
 #[test]
@@ -177,16 +253,23 @@ fn a_step_that_fails_ends_it_and_may_be_skipped() {
 }
 
 #[test]
-fn a_server_that_does_not_arm_is_said_with_its_reason() {
+fn a_server_that_does_not_arm_is_said_with_its_reason_before_anything_is_done() {
     let Some(world) = world() else { return };
     let mut server = Server::start("403 Forbidden", 1);
     let text =
         expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes", "--server", &server.url.clone()]));
-    assert!(text.contains("arm failed") && text.contains("the body"), "{text}");
+    assert!(text.contains("arm would fail") && text.contains("the body"), "{text}");
     server.seen();
-    let text =
-        expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes", "--server", "http://127.0.0.1:1"]));
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--server"];
+    let text = expect(2, world.run(&[&prepare[..], &["http://127.0.0.1:1"]].concat()));
     assert!(text.contains("nothing to talk to at http://127.0.0.1:1"), "{text}");
+    // One that arms others is none.
+    let mut server = Server::start("200 OK", 1);
+    let url = server.url.clone();
+    let text = expect(2, world.run(&["prepare-reinstall", "lenovo3", "--yes", "--server", &url]));
+    assert!(text.contains("its inventory has no host lenovo3"), "{text}");
+    server.seen();
+    assert_eq!(log(&world), PLANNING.repeat(3), "nothing is done before it is known that it can be finished");
 }
 
 #[test]
@@ -199,12 +282,10 @@ fn the_real_kubectl_lists_the_nodes_for_the_plan() {
     let kubeconfig =
         world.ca().k3s_yaml(&world.ca().issue(&[], A_YEAR)).replace("127.0.0.1", &world.address(0));
     fs::write(world.path("kubeconfig"), kubeconfig).unwrap();
-    let mut program = world.pxe_serve(&["prepare-reinstall", "lenovo1", "--kubeconfig", "kubeconfig"]);
+    let prepare = ["prepare-reinstall", "lenovo1", "--skip", "etcd-member", "--kubeconfig", "kubeconfig"];
+    let mut program = world.pxe_serve(&prepare);
     let output =
         crate::tools::run(program.env("HOME", world.folder.path()), std::time::Duration::from_secs(60));
     let text = expect(2, output);
-    assert!(
-        text.contains("  do    drain ") && text.contains("  leave etcd-member    it has no member"),
-        "{text}"
-    );
+    assert!(text.contains("  do    drain ") && text.contains("  leave etcd-member    skipped"), "{text}");
 }
