@@ -9,6 +9,7 @@ pub mod k3s_config;
 mod kubeconfig;
 mod merge;
 pub mod node;
+mod overwrite;
 pub mod preparation;
 mod reinstall;
 mod server_state;

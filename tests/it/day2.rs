@@ -189,13 +189,16 @@ fn merge_goes_to_the_users_own_kubeconfig_through_a_link_and_keeps_the_rest() {
 }
 
 #[test]
-fn a_file_with_other_clusters_is_not_overwritten_without_merge() {
+fn a_file_with_anything_else_in_it_is_not_overwritten_without_merge() {
     let lab = Lab::whole();
-    let theirs = "clusters:\n- {name: work, cluster: {server: https://work}}\nusers: []\n";
-    fs::write(lab.path("lab.yaml"), theirs).unwrap();
-    let (_, err) = expect(2, &lab, WRITE);
-    assert!(err.contains("holds other clusters") && err.contains("--merge"), "{err}");
-    assert_eq!(fs::read_to_string(lab.path("lab.yaml")).unwrap(), theirs);
+    let work = "kind: Config\nclusters:\n- {name: work, cluster: {server: https://work}}\nusers: []\n";
+    let inventory = fs::read_to_string(lab.path("inventory.yaml")).unwrap();
+    for (theirs, remedy) in [(work, "--merge"), (&inventory, "--out"), ("notes: to myself\n", "--out")] {
+        fs::write(lab.path("lab.yaml"), theirs).unwrap();
+        let (_, err) = expect(2, &lab, WRITE);
+        assert!(err.contains(remedy), "{err}");
+        assert_eq!(fs::read_to_string(lab.path("lab.yaml")).unwrap(), theirs);
+    }
     // The cluster's own k3s.yaml is its own.
     expect(0, &lab, &["kubeconfig", "--from", "k3s.yaml", "--out", "k3s.yaml"]);
     assert_eq!(server_in(&lab, "k3s.yaml"), lab.url(VIP));
