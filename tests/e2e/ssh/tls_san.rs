@@ -144,6 +144,21 @@ fn a_host_key_that_is_not_known_is_no_reason_to_go_on() {
         "{said}"
     );
     assert_eq!(fs::read_to_string(world.path("known_hosts")).unwrap(), "", "nothing was accepted");
+    assert_eq!(world.restarts(), [0, 0, 0]);
+}
+
+#[test]
+fn a_configuration_that_ignores_host_keys_is_not_followed() {
+    let Some(world) = World::new() else { return };
+    fs::write(world.path("known_hosts"), "").unwrap();
+    let own = fs::read_to_string(world.path("ssh_config")).unwrap();
+    fs::write(world.path("ssh_config"), format!("StrictHostKeyChecking no\n{own}")).unwrap();
+    let output = world.run(&APPLY);
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("Host key verification failed"), "{said}");
+    assert_eq!(fs::read_to_string(world.path("known_hosts")).unwrap(), "", "nothing was accepted");
+    assert_eq!(world.restarts(), [0, 0, 0]);
 }
 
 /// Killed after the file was written and before k3s was restarted: the next run sees a file that is right already.
