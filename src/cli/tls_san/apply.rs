@@ -206,8 +206,7 @@ impl<'a> Cluster<'a> {
 
     async fn try_to_complete(&self, place: usize, dry_run: bool, done: &mut Done) -> anyhow::Result<()> {
         let server = &self.servers[place];
-        let state = server.look().await?;
-        let certificate = server.certificate().await.ok();
+        let (state, certificate) = server.state_and_certificate().await?;
         let step = next_step(&state, certificate.as_ref(), self.demanded).map_err(refusal)?;
         done.missing = missing(self.demanded, &configured(&state.files).map_err(refusal)?);
         if dry_run {
@@ -260,6 +259,25 @@ impl Server<'_> {
 
     async fn certificate(&self) -> Result<Certificate, crate::cluster::Failure> {
         tls::look(SocketAddr::new(self.host.address(), API_PORT), CERTIFICATE_LIMIT).await
+    }
+
+    /// No certificate only of a server that is not active. One that is and cannot be seen from here may be fine: it is not
+    /// restarted for that. A second look, since it may have gone down between the two questions.
+    async fn state_and_certificate(&self) -> anyhow::Result<(ServerState, Option<Certificate>)> {
+        let mut is_second = false;
+        loop {
+            let state = self.look().await?;
+            match self.certificate().await {
+                Ok(certificate) => return Ok((state, Some(certificate))),
+                Err(_) if !state.is_active() => return Ok((state, None)),
+                Err(failure) if is_second => bail!(
+                    "not touched, since k3s is active, but its certificate cannot be seen from here: {failure}; {}",
+                    failure.remedy()
+                ),
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+            is_second = true;
+        }
     }
 
     async fn write(&self, drop_in: &DropIn, done: &mut Done) -> anyhow::Result<()> {

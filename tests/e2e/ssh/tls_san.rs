@@ -123,6 +123,18 @@ fn nothing_is_touched_while_another_server_is_down() {
 }
 
 #[test]
+fn a_server_that_runs_and_whose_certificate_cannot_be_seen_is_not_touched() {
+    let Some(world) = World::new() else { return };
+    world.hide(0);
+    let output = world.run(&APPLY);
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("its certificate cannot be seen from here: connection refused"), "{said}");
+    assert_eq!(world.restarts(), [0, 0, 0]);
+    assert!(!world.on(0, DROP_IN).exists());
+}
+
+#[test]
 fn a_file_of_the_nodes_own_that_drops_ours_is_named_before_anything_is_touched() {
     let Some(world) = World::new() else { return };
     fs::write(world.on(0, "etc/rancher/k3s/config.yaml.d/zzz.yaml"), "tls-san: [x]\n").unwrap();
