@@ -48,7 +48,7 @@ sync "${1%/*}"
 ///
 /// A server is restarted only if its configuration changed, and only when all others are up; the next follows when it is
 /// ready and its certificate shows all. It stops at the first that does not come back. Exit status: 0 all servers show
-/// all, 1 a dry run found something to do, 2 it stopped.
+/// all, 1 a dry run found something to do or to wait for, 2 it stopped.
 #[derive(Debug, clap::Args)]
 pub struct ApplyArgs {
     #[command(flatten)]
@@ -96,6 +96,8 @@ enum Outcome {
     Unchanged,
     Changed,
     WouldChange,
+    /// Of a dry run: its configuration is right, its certificate or its API is not yet.
+    Waiting,
     Failed,
     /// Not looked at, since one before it failed.
     Left,
@@ -128,7 +130,7 @@ pub fn run(args: ApplyArgs) -> anyhow::Result<ExitCode> {
         anyhow::Ok(done)
     })??;
     let any = |outcome| done.iter().any(|server: &Done| server.outcome == outcome);
-    let status = match (any(Outcome::Failed), any(Outcome::WouldChange)) {
+    let status = match (any(Outcome::Failed), any(Outcome::WouldChange) || any(Outcome::Waiting)) {
         (true, _) => ExitCode::from(2),
         (false, true) => ExitCode::FAILURE,
         (false, false) => ExitCode::SUCCESS,
@@ -150,6 +152,10 @@ fn to_text(done: &[Done]) -> String {
             (_, Some(error)) => format!("failed: {error}"),
             (Outcome::Left, _) => "left as it is".to_owned(),
             (Outcome::Unchanged, _) => "shows all".to_owned(),
+            (Outcome::Waiting, _) => {
+                "configured for all, and its certificate or API is not there yet; would be waited for"
+                    .to_owned()
+            }
             (Outcome::WouldChange, _) if server.missing.is_empty() => "would be restarted".to_owned(),
             (Outcome::WouldChange, _) => {
                 format!("lacks {}; would be written and restarted", server.missing.join(", "))
@@ -210,9 +216,11 @@ impl<'a> Cluster<'a> {
         let step = next_step(&state, certificate.as_ref(), self.demanded).map_err(refusal)?;
         done.missing = missing(self.demanded, &configured(&state.files).map_err(refusal)?);
         if dry_run {
-            if matches!(step, Step::Write(_) | Step::Restart) {
-                done.outcome = Outcome::WouldChange;
-            }
+            done.outcome = match step {
+                Step::Nothing => Outcome::Unchanged,
+                Step::Wait => Outcome::Waiting,
+                Step::Write(_) | Step::Restart => Outcome::WouldChange,
+            };
             return Ok(());
         }
         match step {

@@ -19,12 +19,16 @@ fn jq(world: &World, output: &std::process::Output, filter: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Every server has the drop-in, its certificate is for all, and what it had is there still.
+/// Every server has the drop-in, shows a certificate for all, and what it had is there still.
 #[track_caller]
 fn assert_complete(world: &World) {
     let output = world.run(&["tls-san", "apply", "--dry-run", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert_eq!(jq(world, &output, ".servers[].outcome"), "unchanged\nunchanged\nunchanged\n");
+    // Nobody has the VIP here, which is a difference as well.
+    let output = world.run(&["tls-san", "check", "--json"]);
+    let servers = ".shown[] | select(.subject | startswith(\"lenovo\")) | .missing | tostring";
+    assert_eq!(jq(world, &output, servers), "[]\n[]\n[]\n", "{}", said(&output));
     for place in 0..3 {
         let text = fs::read_to_string(world.on(place, DROP_IN)).unwrap();
         assert!(text.contains("tls-san+:\n") && text.contains("- \"k3s.lab.internal\"\n"), "{text}");
@@ -68,6 +72,20 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
     assert_eq!(world.restarts(), [0, 1, 0]);
     let output = world.run(&["tls-san", "apply", "--host", "nobody"]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+}
+
+#[test]
+fn a_dry_run_tells_a_server_that_is_not_ready_yet_from_one_that_shows_all() {
+    let Some(world) = World::new() else { return };
+    assert_eq!(world.run(&APPLY).status.code(), Some(0));
+    world.stop(1);
+    // Younger than its files by whole seconds.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    world.start(1);
+    fs::remove_file(world.on(1, "ready")).unwrap();
+    let output = world.run(&["tls-san", "apply", "--dry-run", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(jq(&world, &output, ".servers[].outcome"), "unchanged\nwaiting\nunchanged\n");
 }
 
 #[test]
