@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::catalogue::Sha256;
 use crate::cluster::tls_san::{DropIn, Step, configured, missing, next_step};
-use crate::cluster::{API_PORT, Certificate, LOOK, ServerState};
+use crate::cluster::{API_PORT, Certificate, LOOK, ServerState, listed};
 use crate::ids::HostName;
 use crate::inventory::{Host, Inventory};
 use crate::probe::ssh::{Destination, Remote, Ssh};
@@ -319,9 +319,9 @@ impl Server<'_> {
                 (Ok(_), Err(failure)) => {
                     format!("its certificate cannot be seen: {failure}; {}", failure.remedy())
                 }
-                (Ok(_), Ok(certificate)) => match missing(demanded, &certificate.sans).as_slice() {
+                (Ok(_), Ok(certificate)) => match certificate.lacks(demanded).as_slice() {
                     [] => break,
-                    missing => format!("k3s is ready, but its certificate lacks {}", missing.join(", ")),
+                    lacking => format!("k3s is ready, but its certificate lacks {}", listed(lacking)),
                 },
             };
             let waited = begin.elapsed();
