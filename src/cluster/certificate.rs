@@ -28,6 +28,16 @@ impl San {
             Err(_) => San::Name(text.to_ascii_lowercase()),
         }
     }
+
+    /// A wildcard stands for one label (RFC 6125 §6.4.3).
+    fn covers(&self, other: &San) -> bool {
+        match (self, other) {
+            (San::Name(own), San::Name(name)) if own.starts_with("*.") => {
+                name.split_once('.').is_some_and(|(_, rest)| rest == &own[2..])
+            }
+            _ => self == other,
+        }
+    }
 }
 
 impl fmt::Display for San {
@@ -78,6 +88,14 @@ impl Certificate {
             not_after: parsed.validity().not_after.timestamp(),
             sha256: Sha256::of(der).to_string(),
         })
+    }
+}
+
+impl Certificate {
+    /// Those of `demanded` that it is not for.
+    pub fn lacks(&self, demanded: &[String]) -> Vec<San> {
+        let demanded = demanded.iter().map(|name| San::of(name));
+        demanded.filter(|san| !self.sans.iter().any(|shown| shown.covers(san))).collect()
     }
 }
 

@@ -71,17 +71,6 @@ impl Access {
         }
     }
 
-    /// Whether a kubeconfig holds this cluster and no other, so that nothing is lost with it.
-    pub fn is_all_of(&self, file: &str, bytes: &[u8], name: &str) -> Result<bool, Invalid> {
-        let (config, _) = parse(file, bytes)?;
-        let items = |section: &str| config[section].as_array().map_or(&[][..], Vec::as_slice);
-        let ours = |item: &Value| item["name"] == name || self.is_of(&item["cluster"]);
-        Ok(["clusters", "contexts", "users"].iter().all(|section| items(section).len() <= 1)
-            && items("clusters").iter().all(ours)
-            && items("contexts").len() <= items("clusters").len()
-            && items("users").len() <= items("clusters").len())
-    }
-
     /// Refuses to overwrite what has our name and is not ours.
     fn check_is_ours(&self, file: &str, config: &Value, name: &str) -> Result<(), Invalid> {
         let refuse = |what: String| {

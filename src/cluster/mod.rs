@@ -9,6 +9,7 @@ pub mod k3s_config;
 mod kubeconfig;
 mod merge;
 pub mod node;
+mod overwrite;
 pub mod preparation;
 mod reinstall;
 mod server_state;
@@ -24,7 +25,7 @@ pub use failure::{Failure, Stage};
 pub use kubeconfig::{ANEW, Access, SOON_DAYS};
 pub use reinstall::before_reinstall;
 pub use server_state::{LOOK, ServerState};
-pub use shown::{Difference, Holder, Shown, addresses, difference, holder, subject, verdicts};
+pub use shown::{Difference, Holder, Shown, addresses, difference, holder, listed, subject, verdicts};
 pub use token::same_token;
 pub use verdict::Verdict;
 

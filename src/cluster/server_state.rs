@@ -68,8 +68,13 @@ impl ServerState {
         }
     }
 
+    /// systemd's view alone.
+    pub fn is_active(&self) -> bool {
+        self.unit == "active"
+    }
+
     pub fn is_up(&self) -> bool {
-        self.unit == "active" && self.ready == "ok"
+        self.is_active() && self.ready == "ok"
     }
 
     /// Whether the process that runs is younger than its files. Times are whole seconds: of the same second, it is not.

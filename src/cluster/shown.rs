@@ -49,23 +49,13 @@ pub struct Difference {
 }
 
 pub fn difference(inventory: &Inventory, certificate: &Certificate, now: UnixSeconds) -> Difference {
-    let demanded: Vec<San> = inventory.tls_san().iter().map(|name| San::of(name)).collect();
-    let covered = |san: &&San| !certificate.sans.iter().any(|shown| covers(shown, san));
+    let names = inventory.tls_san();
+    let demanded: Vec<San> = names.iter().map(|name| San::of(name)).collect();
     let extra = certificate.sans.iter().filter(|san| !demanded.contains(san) && !is_k3s_own(san, inventory));
     Difference {
-        missing: demanded.iter().filter(covered).cloned().collect(),
+        missing: certificate.lacks(&names),
         extra: extra.cloned().collect(),
         days_left: (certificate.not_after - now).div_euclid(86_400),
-    }
-}
-
-/// A wildcard stands for one label (RFC 6125 §6.4.3).
-fn covers(shown: &San, san: &San) -> bool {
-    match (shown, san) {
-        (San::Name(shown), San::Name(name)) if shown.starts_with("*.") => {
-            name.split_once('.').is_some_and(|(_, rest)| rest == &shown[2..])
-        }
-        _ => shown == san,
     }
 }
 
@@ -127,7 +117,8 @@ pub fn verdicts(inventory: &Inventory, shown: &Shown, now: UnixSeconds) -> Vec<V
     found
 }
 
-fn listed(sans: &[San]) -> String {
+/// For people.
+pub fn listed(sans: &[San]) -> String {
     sans.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 

@@ -56,9 +56,10 @@ pub fn configured(files: &[ConfigFile]) -> Result<Vec<San>, Invalid> {
         .collect())
 }
 
-/// Those of `demanded` that are not in `present`.
-pub fn missing(demanded: &[String], present: &[San]) -> Vec<String> {
-    demanded.iter().filter(|name| !present.contains(&San::of(name))).cloned().collect()
+/// Those of `demanded` that are not `configured`. A wildcard counts for itself alone: k3s puts none into its certificate
+/// ("dropping invalid CN" in its log).
+pub fn missing(demanded: &[String], configured: &[San]) -> Vec<String> {
+    demanded.iter().filter(|name| !configured.contains(&San::of(name))).cloned().collect()
 }
 
 /// The drop-in that makes the configuration right; none where it is right already.
@@ -93,7 +94,7 @@ pub fn next_step(
     if let Some(drop_in) = drop_in(&state.files, demanded)? {
         return Ok(Step::Write(drop_in));
     }
-    let shows_all = certificate.is_some_and(|shown| missing(demanded, &shown.sans).is_empty());
+    let shows_all = certificate.is_some_and(|shown| shown.lacks(demanded).is_empty());
     Ok(if shows_all && state.is_up() {
         Step::Nothing
     } else if state.has_read_its_files() {
@@ -101,4 +102,30 @@ pub fn next_step(
     } else {
         Step::Restart
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_counts_in_the_certificate_and_not_in_the_configuration() {
+        let demanded = ["k3s.lab.internal".to_owned()];
+        let certificate = Certificate {
+            subject: String::new(),
+            issuer: String::new(),
+            sans: vec![San::of("*.lab.internal")],
+            not_before: 0,
+            not_after: 0,
+            sha256: String::new(),
+        };
+        let state = |value: &str| {
+            let bytes = format!("tls-san: [\"{value}\"]\n").into_bytes();
+            let files = vec![ConfigFile { name: "config.yaml".to_owned(), bytes }];
+            ServerState { unit: "active".into(), ready: "ok".into(), files, ..ServerState::default() }
+        };
+        let step = |value| next_step(&state(value), Some(&certificate), &demanded).unwrap();
+        assert_eq!(step("k3s.lab.internal"), Step::Nothing);
+        assert!(matches!(step("*.lab.internal"), Step::Write(_)));
+    }
 }

@@ -160,6 +160,8 @@ impl Ssh {
         let line = words.into_iter().map(quoted).collect::<Vec<_>>().join(" ");
         let configuration = self.configuration.path();
         let mut arguments = vec!["-F", &configuration, "-T", "-o", "BatchMode=yes", "-o", CONNECT_SECONDS];
+        // Root on the node writes what comes: ssh_config(5) lets the command line win over a `no` for the user's convenience.
+        arguments.extend(["-o", "StrictHostKeyChecking=yes"]);
         // What a user's configuration may have for terminals: tunnels that are open already, a command of its own, a
         // master that stays behind and holds stderr open.
         for option in ["ClearAllForwardings=yes", "RemoteCommand=none", "ControlMaster=no"] {

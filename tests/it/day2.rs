@@ -117,22 +117,23 @@ fn nobody_good_leaves_the_old_file_as_it_was_and_exits_1() {
 
 #[test]
 fn the_decision_is_there_within_three_seconds_when_everything_hangs() {
-    // Debug build, busy machine: the program's start and end beside the 2.5 s that it waits.
-    let generous = Duration::from_millis(4_500);
+    // What the program itself says of each answer and of each that it gave up: its start and end are not the decision's.
+    let slowest = |said: &Value| {
+        let tried = said["tried"].as_array().unwrap();
+        tried.iter().filter_map(|row| row["milliseconds"].as_u64()).max().unwrap()
+    };
     let mut lab = Lab::new();
     let vip = BlackHole::start(lab.address(VIP));
     let _holes = [BlackHole::start(lab.address(LENOVOS[0])), BlackHole::start(lab.address(LENOVOS[1]))];
     lab.start(LENOVOS[2], Does::Answers);
-    let begin = Instant::now();
     let said = json(0, &lab, WRITE);
-    let took = begin.elapsed();
-    eprintln!("decided after {took:?}, two black holes among three nodes, and the VIP one");
+    let took = slowest(&said);
+    eprintln!("decided after {took} ms, two black holes among three nodes, and the VIP one");
     assert_eq!(said["server"], lab.url(LENOVOS[2]));
-    assert!(took < generous, "{took:?}");
+    assert!(took <= 3_000, "{said}");
     lab.start_with(LENOVOS[2], &lab.sans(), A_YEAR, Does::Hangs);
-    let begin = Instant::now();
     let said = json(1, &lab, WRITE);
-    assert!(begin.elapsed() < generous, "{:?}", begin.elapsed());
+    assert!(slowest(&said) <= 3_000, "{said}");
     let failures: Vec<&Value> =
         said["tried"].as_array().unwrap().iter().map(|row| &row["failure"]["detail"]).collect();
     assert_eq!(failures, ["connect", "connect", "connect", "answer"]);
@@ -189,13 +190,16 @@ fn merge_goes_to_the_users_own_kubeconfig_through_a_link_and_keeps_the_rest() {
 }
 
 #[test]
-fn a_file_with_other_clusters_is_not_overwritten_without_merge() {
+fn a_file_with_anything_else_in_it_is_not_overwritten_without_merge() {
     let lab = Lab::whole();
-    let theirs = "clusters:\n- {name: work, cluster: {server: https://work}}\nusers: []\n";
-    fs::write(lab.path("lab.yaml"), theirs).unwrap();
-    let (_, err) = expect(2, &lab, WRITE);
-    assert!(err.contains("holds other clusters") && err.contains("--merge"), "{err}");
-    assert_eq!(fs::read_to_string(lab.path("lab.yaml")).unwrap(), theirs);
+    let work = "kind: Config\nclusters:\n- {name: work, cluster: {server: https://work}}\nusers: []\n";
+    let inventory = fs::read_to_string(lab.path("inventory.yaml")).unwrap();
+    for (theirs, remedy) in [(work, "--merge"), (&inventory, "--out"), ("notes: to myself\n", "--out")] {
+        fs::write(lab.path("lab.yaml"), theirs).unwrap();
+        let (_, err) = expect(2, &lab, WRITE);
+        assert!(err.contains(remedy), "{err}");
+        assert_eq!(fs::read_to_string(lab.path("lab.yaml")).unwrap(), theirs);
+    }
     // The cluster's own k3s.yaml is its own.
     expect(0, &lab, &["kubeconfig", "--from", "k3s.yaml", "--out", "k3s.yaml"]);
     assert_eq!(server_in(&lab, "k3s.yaml"), lab.url(VIP));

@@ -175,6 +175,52 @@ fn an_entry_of_our_name_that_is_another_clusters_is_refused() {
 }
 
 #[test]
+fn only_nothing_and_this_clusters_own_kubeconfig_are_overwritten() {
+    let ca = Ca::new();
+    let (ours, renewed, other) = (access(&ca), access(&ca), access(&Ca::new()));
+    let own = ours.kubeconfig(NAME, SERVER);
+    let k3s_yaml = ca.k3s_yaml(&ca.issue(&[], A_YEAR));
+    let skeleton = "apiVersion: v1\nclusters: null\ncontexts: null\ncurrent-context: \"\"\nkind: Config\npreferences: {}\nusers: null\n";
+    for old in ["", "\n \n", skeleton, &own, &renewed.kubeconfig("other-name", "https://other"), &k3s_yaml] {
+        ours.check_overwrites("lab.yaml", old.as_bytes()).unwrap_or_else(|why| panic!("{why}\n{old}"));
+    }
+    let with = |before: &str, more: &str| {
+        assert!(own.contains(before));
+        own.replacen(before, &format!("{more}{before}"), 1)
+    };
+    let two_users = own.replace("users:\n", "users:\n- {name: SECRET, user: {client-key-data: SECRET}}\n");
+    let no_cluster = {
+        let (start, end) = (own.find("clusters:").unwrap(), own.find("contexts:").unwrap());
+        format!("{}{}", &own[..start], &own[end..])
+    };
+    for (old, lost, remedy) in [
+        (THEIRS, "a cluster \"work\" with certificate-authority,", "--merge"),
+        (&other.kubeconfig(NAME, SERVER), "of another CA", "--merge"),
+        (&with("    client-key-data:", "    token: SECRET\n"), "with token", "--merge"),
+        (&with("    client-key-data:", "    exec: {command: SECRET}\n"), "with exec", "--merge"),
+        (&with("    server:", "    proxy-url: SECRET\n"), "with proxy-url", "--merge"),
+        (&with("    user:", "    namespace: dev\n"), "with namespace", "--merge"),
+        (&with("kind:", "extensions: [SECRET]\n"), "extensions", "--merge"),
+        (&with("kind:", "preferences: {colors: true}\n"), "preferences", "--merge"),
+        (&with("kind:", "users: SECRET\n").replace("\nusers:\n-", "\nothers:\n-"), "others", "--merge"),
+        (&two_users, "further users", "--merge"),
+        (&no_cluster, "further contexts", "--merge"),
+        (&own.replace("kind: Config", "kind: ConfigMap"), "not a kubeconfig", "--out"),
+        ("# a note\n", "not a kubeconfig", "--out"),
+        ("notes: to myself\n", "not a kubeconfig", "--out"),
+        ("SECRET", "not a kubeconfig", "--out"),
+        ("- SECRET\n", "not a kubeconfig", "--out"),
+        ("a: [\n", "not a kubeconfig", "--out"),
+        (include_str!("../../inventory.yaml"), "not a kubeconfig", "--out"),
+    ] {
+        let why = ours.check_overwrites("lab.yaml", old.as_bytes()).expect_err(old);
+        assert!(why.message.contains(lost) && why.help.contains(remedy), "{why}\n{old}");
+        assert!(!why.to_string().contains("SECRET"), "{why}");
+    }
+    assert!(ours.check_overwrites("lab.yaml", b"\xff\xfe").is_err());
+}
+
+#[test]
 fn the_current_context_of_a_file_with_many_is_what_is_taken() {
     let access = access(&Ca::new());
     let merged = access.merged_into("config", THEIRS, NAME, SERVER).unwrap();

@@ -49,7 +49,7 @@ pub struct KubeconfigArgs {
     #[arg(long, value_name = "[USER@]HOST", num_args = 0..=1)]
     ssh: Option<Option<Destination>>,
 
-    /// The file to write, mode 0600; with --merge it is $KUBECONFIG or ~/.kube/config if left out
+    /// The file to write, mode 0600, over nothing but this cluster's own kubeconfig; with --merge it is $KUBECONFIG or ~/.kube/config if left out
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -159,10 +159,7 @@ impl Task {
                 let text = std::str::from_utf8(old).with_context(|| format!("{file} is not UTF-8"))?;
                 return self.access.merged_into(&file, text, &self.name, &server).map_err(super::refusal);
             }
-            let ours = self.access.is_all_of(&file, old, &self.name).map_err(super::refusal)?;
-            if !ours {
-                bail!("{file} holds other clusters as well; add --merge, which leaves them as they are, or name another file");
-            }
+            self.access.check_overwrites(&file, old).map_err(super::refusal)?;
             Ok(self.access.kubeconfig(&self.name, &server))
         })
     }

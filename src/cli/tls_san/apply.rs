@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::catalogue::Sha256;
 use crate::cluster::tls_san::{DropIn, Step, configured, missing, next_step};
-use crate::cluster::{API_PORT, Certificate, LOOK, ServerState};
+use crate::cluster::{API_PORT, Certificate, LOOK, ServerState, listed};
 use crate::ids::HostName;
 use crate::inventory::{Host, Inventory};
 use crate::probe::ssh::{Destination, Remote, Ssh};
@@ -48,7 +48,7 @@ sync "${1%/*}"
 ///
 /// A server is restarted only if its configuration changed, and only when all others are up; the next follows when it is
 /// ready and its certificate shows all. It stops at the first that does not come back. Exit status: 0 all servers show
-/// all, 1 a dry run found something to do, 2 it stopped.
+/// all, 1 a dry run found something to do or to wait for, 2 it stopped.
 #[derive(Debug, clap::Args)]
 pub struct ApplyArgs {
     #[command(flatten)]
@@ -96,6 +96,8 @@ enum Outcome {
     Unchanged,
     Changed,
     WouldChange,
+    /// Of a dry run: its configuration is right, its certificate or its API is not yet.
+    Waiting,
     Failed,
     /// Not looked at, since one before it failed.
     Left,
@@ -128,7 +130,7 @@ pub fn run(args: ApplyArgs) -> anyhow::Result<ExitCode> {
         anyhow::Ok(done)
     })??;
     let any = |outcome| done.iter().any(|server: &Done| server.outcome == outcome);
-    let status = match (any(Outcome::Failed), any(Outcome::WouldChange)) {
+    let status = match (any(Outcome::Failed), any(Outcome::WouldChange) || any(Outcome::Waiting)) {
         (true, _) => ExitCode::from(2),
         (false, true) => ExitCode::FAILURE,
         (false, false) => ExitCode::SUCCESS,
@@ -150,6 +152,10 @@ fn to_text(done: &[Done]) -> String {
             (_, Some(error)) => format!("failed: {error}"),
             (Outcome::Left, _) => "left as it is".to_owned(),
             (Outcome::Unchanged, _) => "shows all".to_owned(),
+            (Outcome::Waiting, _) => {
+                "configured for all, and its certificate or API is not there yet; would be waited for"
+                    .to_owned()
+            }
             (Outcome::WouldChange, _) if server.missing.is_empty() => "would be restarted".to_owned(),
             (Outcome::WouldChange, _) => {
                 format!("lacks {}; would be written and restarted", server.missing.join(", "))
@@ -206,14 +212,15 @@ impl<'a> Cluster<'a> {
 
     async fn try_to_complete(&self, place: usize, dry_run: bool, done: &mut Done) -> anyhow::Result<()> {
         let server = &self.servers[place];
-        let state = server.look().await?;
-        let certificate = server.certificate().await.ok();
+        let (state, certificate) = server.state_and_certificate().await?;
         let step = next_step(&state, certificate.as_ref(), self.demanded).map_err(refusal)?;
         done.missing = missing(self.demanded, &configured(&state.files).map_err(refusal)?);
         if dry_run {
-            if matches!(step, Step::Write(_) | Step::Restart) {
-                done.outcome = Outcome::WouldChange;
-            }
+            done.outcome = match step {
+                Step::Nothing => Outcome::Unchanged,
+                Step::Wait => Outcome::Waiting,
+                Step::Write(_) | Step::Restart => Outcome::WouldChange,
+            };
             return Ok(());
         }
         match step {
@@ -262,6 +269,25 @@ impl Server<'_> {
         tls::look(SocketAddr::new(self.host.address(), API_PORT), CERTIFICATE_LIMIT).await
     }
 
+    /// No certificate only of a server that is not active. One that is and cannot be seen from here may be fine: it is not
+    /// restarted for that. A second look, since it may have gone down between the two questions.
+    async fn state_and_certificate(&self) -> anyhow::Result<(ServerState, Option<Certificate>)> {
+        let mut is_second = false;
+        loop {
+            let state = self.look().await?;
+            match self.certificate().await {
+                Ok(certificate) => return Ok((state, Some(certificate))),
+                Err(_) if !state.is_active() => return Ok((state, None)),
+                Err(failure) if is_second => bail!(
+                    "not touched, since k3s is active, but its certificate cannot be seen from here: {failure}; {}",
+                    failure.remedy()
+                ),
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+            is_second = true;
+        }
+    }
+
     async fn write(&self, drop_in: &DropIn, done: &mut Done) -> anyhow::Result<()> {
         let path = drop_in.path();
         self.say(&format!("lacks {}; writing {path}", done.missing.join(", ")));
@@ -293,9 +319,9 @@ impl Server<'_> {
                 (Ok(_), Err(failure)) => {
                     format!("its certificate cannot be seen: {failure}; {}", failure.remedy())
                 }
-                (Ok(_), Ok(certificate)) => match missing(demanded, &certificate.sans).as_slice() {
+                (Ok(_), Ok(certificate)) => match certificate.lacks(demanded).as_slice() {
                     [] => break,
-                    missing => format!("k3s is ready, but its certificate lacks {}", missing.join(", ")),
+                    lacking => format!("k3s is ready, but its certificate lacks {}", listed(lacking)),
                 },
             };
             let waited = begin.elapsed();

@@ -19,12 +19,16 @@ fn jq(world: &World, output: &std::process::Output, filter: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Every server has the drop-in, its certificate is for all, and what it had is there still.
+/// Every server has the drop-in, shows a certificate for all, and what it had is there still.
 #[track_caller]
 fn assert_complete(world: &World) {
     let output = world.run(&["tls-san", "apply", "--dry-run", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert_eq!(jq(world, &output, ".servers[].outcome"), "unchanged\nunchanged\nunchanged\n");
+    // Nobody has the VIP here, which is a difference as well.
+    let output = world.run(&["tls-san", "check", "--json"]);
+    let servers = ".shown[] | select(.subject | startswith(\"lenovo\")) | .missing | tostring";
+    assert_eq!(jq(world, &output, servers), "[]\n[]\n[]\n", "{}", said(&output));
     for place in 0..3 {
         let text = fs::read_to_string(world.on(place, DROP_IN)).unwrap();
         assert!(text.contains("tls-san+:\n") && text.contains("- \"k3s.lab.internal\"\n"), "{text}");
@@ -68,6 +72,20 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
     assert_eq!(world.restarts(), [0, 1, 0]);
     let output = world.run(&["tls-san", "apply", "--host", "nobody"]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+}
+
+#[test]
+fn a_dry_run_tells_a_server_that_is_not_ready_yet_from_one_that_shows_all() {
+    let Some(world) = World::new() else { return };
+    assert_eq!(world.run(&APPLY).status.code(), Some(0));
+    world.stop(1);
+    // Younger than its files by whole seconds.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    world.start(1);
+    fs::remove_file(world.on(1, "ready")).unwrap();
+    let output = world.run(&["tls-san", "apply", "--dry-run", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(jq(&world, &output, ".servers[].outcome"), "unchanged\nwaiting\nunchanged\n");
 }
 
 #[test]
@@ -123,6 +141,18 @@ fn nothing_is_touched_while_another_server_is_down() {
 }
 
 #[test]
+fn a_server_that_runs_and_whose_certificate_cannot_be_seen_is_not_touched() {
+    let Some(world) = World::new() else { return };
+    world.hide(0);
+    let output = world.run(&APPLY);
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("its certificate cannot be seen from here: connection refused"), "{said}");
+    assert_eq!(world.restarts(), [0, 0, 0]);
+    assert!(!world.on(0, DROP_IN).exists());
+}
+
+#[test]
 fn a_file_of_the_nodes_own_that_drops_ours_is_named_before_anything_is_touched() {
     let Some(world) = World::new() else { return };
     fs::write(world.on(0, "etc/rancher/k3s/config.yaml.d/zzz.yaml"), "tls-san: [x]\n").unwrap();
@@ -144,6 +174,21 @@ fn a_host_key_that_is_not_known_is_no_reason_to_go_on() {
         "{said}"
     );
     assert_eq!(fs::read_to_string(world.path("known_hosts")).unwrap(), "", "nothing was accepted");
+    assert_eq!(world.restarts(), [0, 0, 0]);
+}
+
+#[test]
+fn a_configuration_that_ignores_host_keys_is_not_followed() {
+    let Some(world) = World::new() else { return };
+    fs::write(world.path("known_hosts"), "").unwrap();
+    let own = fs::read_to_string(world.path("ssh_config")).unwrap();
+    fs::write(world.path("ssh_config"), format!("StrictHostKeyChecking no\n{own}")).unwrap();
+    let output = world.run(&APPLY);
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("Host key verification failed"), "{said}");
+    assert_eq!(fs::read_to_string(world.path("known_hosts")).unwrap(), "", "nothing was accepted");
+    assert_eq!(world.restarts(), [0, 0, 0]);
 }
 
 /// Killed after the file was written and before k3s was restarted: the next run sees a file that is right already.

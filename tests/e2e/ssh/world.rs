@@ -282,6 +282,11 @@ impl World {
         self.nodes.lock().unwrap()[place].go_down("inactive");
     }
 
+    /// Closes its port, while k3s runs and is ready for who is on the node.
+    pub fn hide(&self, place: usize) {
+        self.nodes.lock().unwrap()[place].api = None;
+    }
+
     /// Starts it again.
     pub fn start(&self, place: usize) {
         self.nodes.lock().unwrap()[place].come_up();
