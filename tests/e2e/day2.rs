@@ -48,7 +48,7 @@ fn kubectl_works_with_what_is_written_for_the_vip_and_for_each_server() {
     for host in [VIP, LENOVOS[0], LENOVOS[1], LENOVOS[2]] {
         ours(&lab, 0, WRITE);
         assert_eq!(server_in(&lab.path("lab.yaml")), lab.url(host));
-        assert_eq!(nodes(&lab, "lab.yaml", &[]), "node/lenovo1\n");
+        assert_eq!(nodes(&lab, "lab.yaml", &[]), "node/lenovo1\nnode/lenovo2\n");
         let asked = lab.apis[&host].seen().into_iter().filter(|seen| seen.head.contains("kubectl"));
         assert!(asked.clone().count() > 0 && asked.into_iter().all(|seen| seen.with_certificate));
         lab.stop(host);
@@ -78,7 +78,7 @@ fn kubectl_finds_both_clusters_in_a_merged_file() {
     ours(&lab, 0, &["kubeconfig", "--from", "k3s.yaml", "--out", "config", "--merge", "--context", "lab"]);
     assert_eq!(kubectl(&["config", "view", "--raw", "--minify"]), before);
     assert_eq!(kubectl(&["config", "get-contexts", "-o", "name"]), "lab\nwork\n");
-    assert_eq!(nodes(&lab, "config", &["--context", "lab"]), "node/lenovo1\n");
+    assert_eq!(nodes(&lab, "config", &["--context", "lab"]), "node/lenovo1\nnode/lenovo2\n");
     // And once more through what kubectl has written anew.
     kubectl(&["config", "set-context", "lab", "--namespace=longhorn-system"]);
     ours(&lab, 0, &["kubeconfig", "--from", "k3s.yaml", "--out", "config", "--merge", "--context", "lab"]);
@@ -107,7 +107,7 @@ fn a_vip_may_be_ipv6() {
     let api = Api::start("::1", &lab.ca, &lab.ca.issue(&["::1".to_owned()], A_YEAR), Does::Answers);
     ours(&lab, 0, WRITE);
     assert_eq!(server_in(&lab.path("lab.yaml")), "https://[::1]:6443");
-    assert_eq!(nodes(&lab, "lab.yaml", &[]), "node/lenovo1\n");
+    assert_eq!(nodes(&lab, "lab.yaml", &[]), "node/lenovo1\nnode/lenovo2\n");
     drop(api);
 }
 
@@ -135,7 +135,7 @@ fn a_vip_with_a_name_is_reached_by_it_as_long_as_it_resolves_to_the_vip() {
     let use_it = "kubectl --request-timeout=10s --kubeconfig lab.yaml get nodes -o name";
     let said = with_hosts(format!("{} {name}\n", lab.address(VIP)), &format!("{write}; {use_it}"));
     assert!(said.contains(&format!("context {name} now uses https://{name}:6443")), "{said}");
-    assert!(said.ends_with("node/lenovo1\n"), "{said}");
+    assert!(said.ends_with("node/lenovo1\nnode/lenovo2\n"), "{said}");
     // It leads to a server, which is good by itself but not the VIP.
     let said = with_hosts(format!("{} {name}\n", lab.address(LENOVOS[0])), &format!("{write}; {use_it}"));
     assert!(said.contains("which is no VIP of the inventory") && said.contains(&lab.url(VIP)), "{said}");

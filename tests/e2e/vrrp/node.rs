@@ -54,6 +54,10 @@ impl Node {
                 _ => continue,
             };
             let source = file["contents"]["source"].as_str().unwrap();
+            // What stands in the config itself is none of keepalived's.
+            if source.starts_with("data:") {
+                continue;
+            }
             let from = &source[source.find("/pxe/").unwrap() + 1..source.find('?').unwrap()];
             let new = to.with_extension("new");
             std::fs::copy(bundle.join(from), &new).unwrap();
