@@ -116,7 +116,12 @@ impl Lan {
     /// Whether the machine has heard that the router is one, by IPv6.
     pub fn hears_router(&self) -> bool {
         let mut ip = self.machine.command("ip");
-        let output = run(ip.args(["-6", "route", "show", "default"]), Duration::from_secs(5));
-        String::from_utf8_lossy(&output.stdout).contains("proto ra")
+        ip.args(["-6", "route", "show", "default"]);
+        // dnsmasq advertises within 10 s.
+        (0..40).any(|_| {
+            std::thread::sleep(Duration::from_millis(500));
+            let output = run(&ip, Duration::from_secs(5));
+            String::from_utf8_lossy(&output.stdout).contains("proto ra")
+        })
     }
 }
