@@ -5,6 +5,10 @@
 /// Long enough to read it, short enough that nobody presses reset.
 const WAIT_SECONDS: u32 = 10;
 
+/// Ten minutes. Then the disk: a machine that is installed is not kept from it for ever. `waits` outlives `chain
+/// --replace` (tried with a build of 2019), and the templates' scripts count on.
+const WAITS_MAX: u32 = 60;
+
 /// Two lines of 80 columns.
 const LINE_MAX: usize = 150;
 
@@ -17,7 +21,8 @@ const AGAIN: &str = "chain --replace /pxe/boot.ipxe || goto again";
 
 pub fn console(lines: &[String]) -> String {
     let wait = format!("echo pxe-serve: trying again in {WAIT_SECONDS} s\nsleep {WAIT_SECONDS}\n");
-    format!("#!ipxe\n:again\n{}{wait}{AGAIN}\n", echoes(lines))
+    let count = format!("inc waits ||\niseq ${{waits}} {WAITS_MAX} && goto disk ||\n");
+    format!("#!ipxe\n:again\n{}{wait}{count}{AGAIN}\n\n:disk\nexit 1\n", echoes(lines))
 }
 
 /// One that starts the machine from its disk afterwards. 1, since UEFI takes a success for a boot that is done.

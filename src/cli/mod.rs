@@ -11,6 +11,7 @@ mod check;
 mod completions;
 mod doctor;
 mod failover;
+mod first_server;
 mod hosts;
 mod image;
 mod kubeconfig;
@@ -105,12 +106,39 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Runs what waits for the network. A look-up of a name that hangs in the C library is left behind, not waited for.
+/// To end a program's group is one system call; a look-up that hangs is not waited for any longer.
+const LETTING_GO: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Runs what waits for the network, or until a signal asks for the end: then programs that were started are ended as
+/// well, which in a group of their own hear no Ctrl-C. A look-up of a name that hangs in the C library is left behind.
 fn wait_for<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let result = runtime.block_on(work);
-    runtime.shutdown_background();
-    Ok(result)
+    let result = runtime.block_on(async {
+        tokio::select! {
+            // First: work that hears signals itself decides what they mean.
+            biased;
+            result = work => Ok(result),
+            signal = asked_to_end() => Err(anyhow::anyhow!("ended by {}; what was begun may be half done", signal?)),
+        }
+    });
+    match &result {
+        Ok(_) => runtime.shutdown_background(),
+        // What runs beside has the programs; it must have let go of them before this process is gone.
+        Err(_) => runtime.shutdown_timeout(LETTING_GO),
+    }
+    result
+}
+
+async fn asked_to_end() -> io::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(tokio::select! {
+        _ = hang_up.recv() => "SIGHUP",
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    })
 }
 
 /// The error of a verb that says what to do.

@@ -103,7 +103,7 @@ pub fn run(args: PrepareReinstallArgs) -> anyhow::Result<ExitCode> {
                 .await
                 .context("arm would fail, so nothing was done; mend that, or leave it out with --skip arm")?;
         }
-        if !args.yes && !agreed()? {
+        if !args.yes && !agreed().await? {
             bail!("nothing was done");
         }
         for planned in plan.iter().filter(|planned| planned.not.is_none()) {
@@ -137,13 +137,17 @@ fn to_text(host: &Host, node: Option<&str>, context: &str, plan: &[Planned]) -> 
     text
 }
 
-fn agreed() -> anyhow::Result<bool> {
+async fn agreed() -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
         bail!("nobody is here to ask; --yes does it without asking");
     }
     super::tell("Do it? [y/N] ");
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
+    // On a thread of its own, so that an interrupt is heard meanwhile.
+    let reading = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).map(|_| answer)
+    });
+    let answer = reading.await??;
     Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 

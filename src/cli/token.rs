@@ -3,20 +3,18 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
 use crate::cluster::same_token;
 use crate::inventory::{Host, Inventory, K3sToken, SecretReference};
-use crate::probe::ssh::{Destination, Remote, Ssh};
 
+use super::first_server::first_to_give;
 use super::target::Target;
 use super::{InventoryArg, refusal};
 
 /// Where k3s servers keep it, in its full form.
 const NODE_TOKEN: &str = "/var/lib/rancher/k3s/server/node-token";
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// The token that joins nodes to the cluster
 #[derive(Debug, clap::Args)]
@@ -48,7 +46,7 @@ pub fn run(args: TokenArgs) -> anyhow::Result<ExitCode> {
     let inventory = args.inventory.read()?;
     let path = file(&inventory, &args.inventory.file)?;
     let servers = servers(&inventory, args.host.as_deref())?;
-    let (server, token) = super::wait_for(fetch(&servers))??;
+    let (server, token) = super::wait_for(fetch(servers))??;
     let target = Target::at(&path)?;
     let written = target.replace(|old| match old {
         None => Ok(token.clone() + "\n"),
@@ -90,22 +88,11 @@ fn servers<'i>(inventory: &'i Inventory, only: Option<&str>) -> anyhow::Result<V
     }
 }
 
-/// From the first that gives it, in the inventory's order.
-async fn fetch<'h>(servers: &[&'h Host]) -> anyhow::Result<(&'h str, String)> {
-    let remote = Remote { script: "cat \"$1\"", arguments: &[NODE_TOKEN], input: &[], limit: LIMIT };
-    let mut why = Vec::new();
-    for host in servers {
-        match Ssh::to(Destination::of(host))?.run(remote).await {
-            Ok(bytes) => {
-                let text = String::from_utf8(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData));
-                let text = text.with_context(|| format!("{NODE_TOKEN} of {} is no text", host.name))?;
-                K3sToken::parse(&text)
-                    .map_err(refusal)
-                    .with_context(|| format!("{NODE_TOKEN} of {}", host.name))?;
-                return Ok((host.name.as_str(), text.trim().to_owned()));
-            }
-            Err(error) => why.push(error.to_string()),
-        }
-    }
-    bail!("no server gave its token:\n  {}", why.join("\n  "))
+/// From the first that gives it.
+async fn fetch(servers: Vec<&Host>) -> anyhow::Result<(String, String)> {
+    let (server, bytes) = first_to_give(servers, NODE_TOKEN).await?;
+    let text = String::from_utf8(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData));
+    let text = text.with_context(|| format!("{NODE_TOKEN} of {server} is no text"))?;
+    K3sToken::parse(&text).map_err(refusal).with_context(|| format!("{NODE_TOKEN} of {server}"))?;
+    Ok((server, text.trim().to_owned()))
 }

@@ -98,14 +98,17 @@ pub struct Ssh {
     configuration: Arc<Configuration>,
 }
 
-/// The user's own configuration with our defaults at its end, where the first word that was said on a matter counts
+/// The user's own configuration with our defaults at its end, and one demand before it: the first word that was said on a matter counts
 /// (ssh_config(5)). It has no name on any disk: ssh reads it through this process.
 #[derive(Debug)]
 struct Configuration(OwnedFd);
 
 impl Configuration {
     fn of(destination: &Destination) -> std::io::Result<Self> {
-        let mut text = "Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n".to_owned();
+        // First, so that no `no` for the user's convenience counts, nor for a host that ssh jumps over: what comes is
+        // written as root.
+        let mut text = "StrictHostKeyChecking yes\n".to_owned();
+        text.push_str("Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n");
         // For this host alone: one that ssh jumps over has a name of its own.
         text.push_str(&format!("Host {}\n    User {DEFAULT_USER}\n", destination.host));
         if let Some(address) = destination.address {
@@ -160,8 +163,6 @@ impl Ssh {
         let line = words.into_iter().map(quoted).collect::<Vec<_>>().join(" ");
         let configuration = self.configuration.path();
         let mut arguments = vec!["-F", &configuration, "-T", "-o", "BatchMode=yes", "-o", CONNECT_SECONDS];
-        // Root on the node writes what comes: ssh_config(5) lets the command line win over a `no` for the user's convenience.
-        arguments.extend(["-o", "StrictHostKeyChecking=yes"]);
         // What a user's configuration may have for terminals: tunnels that are open already, a command of its own, a
         // master that stays behind and holds stderr open.
         for option in ["ClearAllForwardings=yes", "RemoteCommand=none", "ControlMaster=no"] {

@@ -11,6 +11,8 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use super::Error;
 
 #[derive(Debug)]
@@ -63,14 +65,27 @@ impl StateDir {
 
 pub const TEMPORARY: &str = ".new";
 
-/// Old or new, never half: rename(2) replaces in one step, and fsync before it keeps a power cut from leaving an empty file.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes)?;
+    sync_name(path)
+}
+
+/// Old or new, never half: rename(2) replaces in one step, and fsync before it keeps a power cut from leaving an empty
+/// file. What is written to the file that is given is appended. Which of both a power cut leaves, [`sync_name`] decides.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(TEMPORARY);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.custom_flags(OFlags::APPEND.bits().cast_signed()).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
+    Ok(file)
+}
+
+/// That the name leads to the file it leads to now, also after a power cut.
+pub fn sync_name(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),

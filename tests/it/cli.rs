@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// The inventory in the repository, which is also the one of the README.
 const INVENTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/inventory.yaml");
 
@@ -281,4 +283,42 @@ fn without_a_server_to_ask_it_says_what_to_do() {
     expect(2, &["arm", "lenovo1", "--off", "--bootstrap"]);
     expect(2, &["arm", "Not_A_Host"]);
     expect(2, &["hosts", "--server", "127.0.0.1:8080"]);
+}
+
+#[test]
+fn what_it_started_ends_with_it() {
+    for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT"), (Signal::HUP, "SIGHUP")] {
+        let folder = tempfile::tempdir().unwrap();
+        // In place of the real one, with a child that would outlive it.
+        let ssh = folder.path().join("ssh");
+        fs::write(
+            &ssh,
+            "#!/bin/sh\nsleep 60 &\necho $! > \"$PIDS.new.$$\"\nmv \"$PIDS.new.$$\" \"$PIDS\"\nwait\n",
+        )
+        .unwrap();
+        fs::set_permissions(&ssh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let pids = folder.path().join("pids");
+        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+        let mut command = program(&["token", "fetch", "--inventory", INVENTORY, "--host", "lenovo1"]);
+        let child = command.env("PATH", path).env("PIDS", &pids).stderr(Stdio::piped()).spawn().unwrap();
+        let begin = Instant::now();
+        while !pids.exists() {
+            assert!(begin.elapsed() < Duration::from_secs(20), "ssh was not started");
+            thread::sleep(Duration::from_millis(10));
+        }
+        let sleep = fs::read_to_string(&pids).unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(name), "{}: {said}", output.status);
+        let state = || fs::read_to_string(format!("/proc/{}/stat", sleep.trim())).unwrap_or_default();
+        let is_over = || state().is_empty() || state().contains(") Z ");
+        let ended = (0..100).any(|_| {
+            is_over() || {
+                thread::sleep(Duration::from_millis(20));
+                false
+            }
+        });
+        assert!(ended, "{name}: {}", state());
+    }
 }

@@ -3,11 +3,12 @@
 use super::super::console;
 
 #[test]
-fn it_says_why_waits_and_begins_again() {
+fn it_says_why_waits_and_begins_again_for_ten_minutes() {
     assert_eq!(
         console(&["inventory.yaml:31: hosts.three.mac: no MAC".to_owned()]),
         "#!ipxe\n:again\necho pxe-serve: inventory.yaml:31: hosts.three.mac: no MAC\n\
-         echo pxe-serve: trying again in 10 s\nsleep 10\nchain --replace /pxe/boot.ipxe || goto again\n"
+         echo pxe-serve: trying again in 10 s\nsleep 10\ninc waits ||\niseq ${waits} 60 && goto disk ||\n\
+         chain --replace /pxe/boot.ipxe || goto again\n\n:disk\nexit 1\n"
     );
 }
 
@@ -18,6 +19,9 @@ fn it_may_go_on_to_the_disk() {
         "#!ipxe\necho pxe-serve: two: arm it\necho pxe-serve: starting from its disk in 10 s\nsleep 10\nexit 1\n"
     );
 }
+
+/// Lines after the text.
+const TAIL: usize = 8;
 
 #[test]
 fn text_is_made_harmless() {
@@ -40,9 +44,9 @@ proptest::proptest! {
     fn no_text_breaks_out_of_its_echo(lines in proptest::collection::vec("(\\PC|[\n\r$|&{}; #]){0,300}", 0..20)) {
         let script = console(&lines);
         let said: Vec<&str> = script.lines().collect();
-        // #!ipxe, :again; at most eight, and how many more; then the three that wait and go on.
+        // #!ipxe, :again; at most eight, and how many more; then those that wait, count and go on.
         let echoes = lines.len().min(8) + usize::from(lines.len() > 8);
-        proptest::prop_assert_eq!(said.len(), 2 + echoes + 3);
+        proptest::prop_assert_eq!(said.len(), 2 + echoes + TAIL);
         for line in &said[2..2 + echoes] {
             proptest::prop_assert!(line.starts_with("echo pxe-serve: ") && line.len() < 200);
             let works = ["${", "||", "&&", " ;", " #"].iter().find(|works| line.contains(*works));

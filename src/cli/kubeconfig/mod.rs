@@ -14,18 +14,17 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cluster::{API_PORT, Access, Candidate, Choice, Steady, candidates};
 use crate::inventory::Inventory;
-use crate::probe::ssh::{Destination, Remote, Ssh};
+use crate::probe::ssh::{Destination, Ssh};
 use crate::probe::tls::Client;
 use crate::probe::ways::{Tried, try_all};
 
 use super::InventoryArg;
+use super::first_server::{first_to_give, read};
 use super::target::{Target, read_at_most};
 use said::{Said, to_json, to_text};
 
 /// Between two rounds of `--watch`; three of them outlast a failover (docs/failover.md).
 const ROUND: Duration = Duration::from_secs(3);
-/// A server that is up says its k3s.yaml at once; sudo and a slow disk included.
-const SSH_LIMIT: Duration = Duration::from_secs(10);
 /// k3s.yaml has 3 KiB.
 const K3S_YAML_BYTES_MAX: u64 = 1024 * 1024;
 const K3S_YAML: &str = "/etc/rancher/k3s/k3s.yaml";
@@ -196,12 +195,12 @@ fn own_kubeconfig() -> anyhow::Result<PathBuf> {
 async fn source(args: &KubeconfigArgs, inventory: &Inventory) -> anyhow::Result<(String, Vec<u8>)> {
     match (&args.from, &args.ssh) {
         (Some(file), _) if file.as_os_str() == "-" => {
-            let mut bytes = Vec::new();
-            io::stdin()
-                .take(K3S_YAML_BYTES_MAX)
-                .read_to_end(&mut bytes)
-                .context("cannot read standard input")?;
-            Ok(("standard input".into(), bytes))
+            // On a thread of its own, so that an interrupt is heard meanwhile.
+            let reading = tokio::task::spawn_blocking(|| {
+                let mut bytes = Vec::new();
+                io::stdin().take(K3S_YAML_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
+            });
+            Ok(("standard input".into(), reading.await?.context("cannot read standard input")?))
         }
         (Some(file), _) => {
             let shown = file.display().to_string();
@@ -210,23 +209,14 @@ async fn source(args: &KubeconfigArgs, inventory: &Inventory) -> anyhow::Result<
             })?;
             Ok((shown, bytes))
         }
-        (None, Some(Some(destination))) => by_ssh(destination.clone().in_inventory(inventory)).await,
+        (None, Some(Some(destination))) => {
+            let destination = destination.clone().in_inventory(inventory);
+            let shown = format!("{K3S_YAML} of {destination}");
+            Ok((shown, read(&Ssh::to(destination)?, K3S_YAML).await?))
+        }
         (None, _) => {
-            let mut failed = Vec::new();
-            for host in inventory.control_planes() {
-                match by_ssh(Destination::of(host)).await {
-                    Ok(found) => return Ok(found),
-                    Err(error) => failed.push(format!("{error:#}")),
-                }
-            }
-            bail!("no control plane gave its {K3S_YAML}:\n  {}", failed.join("\n  "))
+            let (server, bytes) = first_to_give(inventory.control_planes(), K3S_YAML).await?;
+            Ok((format!("{K3S_YAML} of {server}"), bytes))
         }
     }
-}
-
-async fn by_ssh(destination: Destination) -> anyhow::Result<(String, Vec<u8>)> {
-    let shown = format!("{K3S_YAML} of {destination}");
-    let ssh = Ssh::to(destination)?;
-    let remote = Remote { script: "cat \"$1\"", arguments: &[K3S_YAML], input: &[], limit: SSH_LIMIT };
-    Ok((shown, ssh.run(remote).await?))
 }

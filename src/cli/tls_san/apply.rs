@@ -223,6 +223,7 @@ impl<'a> Cluster<'a> {
             };
             return Ok(());
         }
+        let begin = Instant::now();
         match step {
             Step::Nothing => return Ok(()),
             Step::Wait => {}
@@ -236,7 +237,7 @@ impl<'a> Cluster<'a> {
                 server.restart(self.wait, done).await?;
             }
         }
-        server.comes_back(self.demanded, self.wait).await
+        server.comes_back(self.demanded, self.wait.saturating_sub(begin.elapsed())).await
     }
 
     /// Looks at all of them at once. One that is down already must not get company: etcd would lose its quorum.

@@ -183,6 +183,13 @@ fn build_host(
     if settings.install_device.is_none() {
         missing("install_device", "name the disk to install to, here or in `defaults`, such as /dev/nvme0n1");
     }
+    if let Some(boot) = settings.boot.as_ref().filter(|boot| boot.value == BootPolicy::Install) {
+        let help =
+            "put its disk before the network in the firmware, or write install_once and use `pxe-serve arm`";
+        let message = "a machine that boots from the network first is installed each time and never starts";
+        // Of `defaults`, it is the same for every host.
+        checker.report.borrow_mut().push_once(boot.note(message).help(help));
+    }
     let disks = settings.disks.as_deref().unwrap_or_default();
     check_disks(disks, settings.install_device.as_ref(), checker);
     Some(Host {

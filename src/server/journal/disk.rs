@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::boot::{Dated, History};
 use crate::ids::HostName;
 
-use super::super::state_dir::{read_at_most, write_atomically};
+use super::super::state_dir::{read_at_most, replace, sync_name, write_atomically};
 use super::{Journal, line};
 
 /// Events beyond the hosts' lines: some 8,000. A boot is twenty, so flash sees a rewrite every few hundred boots.
@@ -39,6 +39,8 @@ struct Open {
     bytes: usize,
     /// The last line may have no end: a write that failed halfway.
     is_torn: bool,
+    /// Whether a power cut leaves this file, or the one before it.
+    is_name_synced: bool,
 }
 
 impl DiskJournal {
@@ -78,6 +80,7 @@ impl DiskJournal {
             // Written anew with the next event.
             bytes: if lost > 0 { live_bytes } else { content.len() },
             is_torn,
+            is_name_synced: true,
         };
         let journal = DiskJournal {
             path: path.to_owned(),
@@ -88,10 +91,11 @@ impl DiskJournal {
         Ok((journal, history))
     }
 
+    /// From the rename on it is the new file that is written to, whatever fails afterwards.
     fn rewrite(&self, open: &mut Open, history: &History) -> io::Result<()> {
-        write_atomically(&self.path, &snapshot(history))?;
-        open.file = append_to(&self.path)?;
+        open.file = Arc::new(replace(&self.path, &snapshot(history))?);
         open.is_torn = false;
+        open.is_name_synced = false;
         Ok(())
     }
 }
@@ -135,14 +139,20 @@ impl Journal for DiskJournal {
     fn sync(&self) -> io::Result<()> {
         let appended = || {
             let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            (open.file.clone(), open.appended)
+            (open.file.clone(), open.appended, open.is_name_synced)
         };
-        let (_, wanted) = appended();
+        let (_, wanted, _) = appended();
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         if *synced < wanted {
             // A file that was replaced since holds nothing that the new one does not, and that one was synced.
-            let (file, now) = appended();
+            let (file, now, is_name_synced) = appended();
             file.sync_data()?;
+            if !is_name_synced {
+                sync_name(&self.path)?;
+                let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+                // Unless it was replaced once more meanwhile.
+                open.is_name_synced |= Arc::ptr_eq(&open.file, &file);
+            }
             *synced = now;
         }
         Ok(())

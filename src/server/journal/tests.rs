@@ -191,3 +191,21 @@ fn a_journal_that_cannot_be_read_is_not_taken_for_an_empty_one() {
     fs::create_dir(&path).unwrap();
     assert!(DiskJournal::open(&path, LIVE_BYTES).is_err());
 }
+
+#[test]
+fn what_comes_after_it_was_written_anew_lies_in_the_new_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    // Each event fills it.
+    let (journal, mut history) = DiskJournal::open(&path, 1).unwrap();
+    for (host, event) in events() {
+        journal.append(&host, &event).unwrap();
+        history.apply(&host, event);
+        journal.condense(&history);
+        let (late_host, late) = (self::host("three"), events()[0].1.clone());
+        journal.append(&late_host, &late).unwrap();
+        history.apply(&late_host, late);
+        journal.sync().unwrap();
+        assert_eq!(opened(&path).1, history);
+    }
+}

@@ -25,20 +25,18 @@ fn five_nodes_elect_the_best_and_follow_one_another_in_order() {
     }
 }
 
+/// A second cluster on the segment of the first.
+fn another() -> Shape {
+    Shape { priorities: vec![80, 70], vip: 251, first_node: 15, virtual_router_id: 27, ..Shape::default() }
+}
+
 #[test]
 fn unicast_works_where_a_switch_drops_multicast() {
     let Some(_turn) = beside_others() else { return };
     let switch = Switch::new();
     let mut unicast =
         Cluster::on(&switch, Shape { keepalived: vec!["transport: unicast"], ..Shape::default() });
-    let other = Shape {
-        priorities: vec![80, 70],
-        vip: 251,
-        first_node: 15,
-        virtual_router_id: 27,
-        ..Shape::default()
-    };
-    let mut multicast = Cluster::on(&switch, other);
+    let mut multicast = Cluster::on(&switch, another());
     switch.drops_multicast();
     // To multicast that is a split network, which shows that the switch drops it.
     multicast.timeline.split(true);
@@ -76,14 +74,7 @@ fn two_clusters_on_one_segment_leave_one_another_alone() {
     let Some(_turn) = beside_others() else { return };
     let switch = Switch::new();
     let mut first = Cluster::on(&switch, Shape { priorities: vec![100, 90], ..Shape::default() });
-    let other = Shape {
-        priorities: vec![80, 70],
-        vip: 251,
-        first_node: 15,
-        virtual_router_id: 27,
-        ..Shape::default()
-    };
-    let mut second = Cluster::on(&switch, other);
+    let mut second = Cluster::on(&switch, another());
     first.start_all();
     second.start_all();
     first.moves_to(0);
