@@ -1,4 +1,4 @@
-//! A file of whichever control plane gives it first: all are asked at once, so that one that is off costs no time.
+//! A file of the first control plane that gives it: all are asked at once, so that several that are off cost the time of one.
 
 use std::time::Duration;
 
@@ -11,29 +11,34 @@ use crate::probe::ssh::{Destination, Remote, Ssh};
 /// sshd answers at once, or asks a DNS server that is away for the client's name: resolv.conf(5) gives that 5 s, twice.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The contents of `path` as root sees it, and who gave them.
+/// The contents of `path` as root sees it, and who gave them: of those that do, the first in this order.
 pub async fn first_to_give(
     servers: impl IntoIterator<Item = &Host>,
     path: &'static str,
 ) -> anyhow::Result<(String, Vec<u8>)> {
     let mut asked = JoinSet::new();
-    for host in servers {
+    let mut answers = Vec::new();
+    for (place, host) in servers.into_iter().enumerate() {
         let ssh = Ssh::to(Destination::of(host))?;
-        let name = host.name.to_string();
-        asked.spawn(async move { (name, read(&ssh, path).await) });
+        asked.spawn(async move { (place, read(&ssh, path).await) });
+        answers.push((host.name.to_string(), None));
     }
-    let mut why = Vec::new();
     while let Some(answered) = asked.join_next().await {
-        match answered? {
-            (name, Ok(bytes)) => {
-                // So that no ssh outlives this.
-                asked.shutdown().await;
-                return Ok((name, bytes));
-            }
-            (_, Err(error)) => why.push(format!("{error:#}")),
+        let (place, answer) = answered?;
+        answers[place].1 = Some(answer);
+        // Whoever stands before it has answered as well, and not given it.
+        let first = answers.iter().position(|(_, answer)| !matches!(answer, Some(Err(_))));
+        if let Some(first) = first
+            && let (name, Some(Ok(bytes))) = &mut answers[first]
+        {
+            let found = (std::mem::take(name), std::mem::take(bytes));
+            // So that no ssh outlives this.
+            asked.shutdown().await;
+            return Ok(found);
         }
     }
-    why.sort();
+    let why: Vec<String> =
+        answers.into_iter().filter_map(|(_, answer)| Some(format!("{:#}", answer?.err()?))).collect();
     bail!("no server gave its {path}:\n  {}", why.join("\n  "))
 }
 

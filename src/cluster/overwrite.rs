@@ -70,8 +70,10 @@ impl Access {
     }
 }
 
+/// kubectl of some releases writes `as-user-extra: null`, which says nothing.
 fn strange<'m>(map: &'m Map<String, Value>, known: &[&str]) -> Option<&'m str> {
-    map.keys().map(String::as_str).find(|key| !known.contains(key))
+    let said = map.iter().filter(|(_, value)| !value.is_null());
+    said.map(|(key, _)| key.as_str()).find(|key| !known.contains(key))
 }
 
 fn is_nothing(value: &Value) -> bool {

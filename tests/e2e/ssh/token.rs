@@ -27,7 +27,11 @@ fn the_token_comes_from_the_first_server_that_gives_it_and_is_the_owners_alone()
     // A server alone, which has none.
     let output = world.run(&["token", "fetch", "--host", "lenovo1"]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    assert!(said(&output).contains("no server gave its token"), "{}", said(&output));
+    assert!(
+        said(&output).contains("no server gave its /var/lib/rancher/k3s/server/node-token"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]
