@@ -15,8 +15,8 @@ use crate::catalogue::ArtifactPath;
 
 use super::open::Opened;
 
-/// What a connection holds of a file at a time. Handing a read to another thread costs some 20 µs, reading this much from
-/// memory about as long; and 256 connections that all take an image hold 32 MiB.
+/// What a connection holds of a file at a time: 256 connections that all take an image hold 32 MiB. One that reads from
+/// memory gets 1.2 GB/s, which no network of a router has.
 const CHUNK: usize = 128 * 1024;
 
 type Reading = Pin<Box<dyn Future<Output = io::Result<(Opened, Bytes)>> + Send>>;
