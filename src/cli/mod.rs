@@ -115,10 +115,8 @@ fn wait_for<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let result = runtime.block_on(async {
         tokio::select! {
-            // First: work that hears signals itself decides what they mean.
-            biased;
             result = work => Ok(result),
-            signal = asked_to_end() => Err(anyhow::anyhow!("ended by {}; what was begun may be half done", signal?)),
+            signal = asked_to_end() => Err(Ended(signal?).into()),
         }
     });
     match &result {
@@ -128,6 +126,11 @@ fn wait_for<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     }
     result
 }
+
+/// Why [`wait_for`] gave nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("ended by {0}; what was begun may be half done")]
+struct Ended(&'static str);
 
 async fn asked_to_end() -> io::Result<&'static str> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -47,6 +47,10 @@ impl Target {
         bail!("{} is being changed by another program all the time; stop that one first", self.real.display())
     }
 
+    pub fn is_gone(&self) -> bool {
+        !self.real.exists()
+    }
+
     fn read(&self) -> anyhow::Result<Option<Vec<u8>>> {
         match read_at_most(&self.real, BYTES_MAX) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -79,6 +83,7 @@ impl Beside {
             let guard = Beside(beside.clone());
             // Whatever the umask is.
             file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
+            keep_owner(target, &file)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             Ok(guard)
@@ -97,6 +102,16 @@ impl Drop for Beside {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
+}
+
+/// With `sudo` it is root who writes, and the user's own file is to stay the user's.
+fn keep_owner(target: &Path, file: &File) -> io::Result<()> {
+    let before = match fs::metadata(target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        before => before?,
+    };
+    let ours = file.metadata()?;
+    if before.uid() != ours.uid() { fchown(file, Some(before.uid()), Some(before.gid())) } else { Ok(()) }
 }
 
 fn folder(target: &Path) -> &Path {
@@ -143,6 +158,21 @@ mod tests {
         assert!(unquiet.is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), ATTEMPTS.to_string());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// Only root can give a file away; `./check` runs as root.
+    #[test]
+    fn what_belongs_to_a_user_still_does_when_root_has_written_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        fs::write(&path, "old").unwrap();
+        if std::os::unix::fs::chown(&path, Some(1234), Some(1235)).is_err() {
+            assert!(!rustix::process::geteuid().is_root());
+            return;
+        }
+        assert!(Target::at(&path).unwrap().replace(|_| Ok("new".to_owned())).unwrap());
+        let now = fs::metadata(&path).unwrap();
+        assert_eq!((now.uid(), now.gid(), mode(&path).unwrap()), (1234, 1235, OWNER_ONLY));
     }
 
     #[test]

@@ -270,6 +270,12 @@ fn watch_turns_when_it_is_sure_and_ends_by_sigterm() {
     assert!(away > Duration::from_secs(5), "turned after {away:?}");
     lab.start(VIP, Does::Answers);
     until("VIP back", lab.url(VIP), &lab);
+    // Neither a file that was removed nor one that cannot be written for a while is its end.
+    fs::remove_file(lab.path("lab.yaml")).unwrap();
+    fs::create_dir(lab.path("lab.yaml")).unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    fs::remove_dir(lab.path("lab.yaml")).unwrap();
+    until("file is back", lab.url(VIP), &lab);
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let begin = Instant::now();
@@ -283,7 +289,7 @@ fn watch_turns_when_it_is_sure_and_ends_by_sigterm() {
     let (out, _) = expected(0, &lab, &output);
     let servers: Vec<Value> =
         out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["server"].clone()).collect();
-    assert_eq!(servers, [lab.url(VIP), lab.url(LENOVOS[0]), lab.url(VIP)], "{out}");
+    assert_eq!(servers, [lab.url(VIP), lab.url(LENOVOS[0]), lab.url(VIP), lab.url(VIP)], "{out}");
 }
 
 fn verdict<'v>(said: &'v Value, check: &str, subject: &str) -> &'v Value {

@@ -2,6 +2,7 @@
 
 mod said;
 
+use std::convert::Infallible;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +10,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::builder::NonEmptyStringValueParser;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cluster::{API_PORT, Access, Candidate, Choice, Steady, candidates};
@@ -18,9 +18,9 @@ use crate::probe::ssh::{Destination, Ssh};
 use crate::probe::tls::Client;
 use crate::probe::ways::{Tried, try_all};
 
-use super::InventoryArg;
 use super::first_server::{first_to_give, read};
 use super::target::{Target, read_at_most};
+use super::{Ended, InventoryArg};
 use said::{Said, to_json, to_text};
 
 /// Between two rounds of `--watch`; three of them outlast a failover (docs/failover.md).
@@ -91,7 +91,7 @@ pub fn run(args: KubeconfigArgs) -> anyhow::Result<ExitCode> {
         (None, false) => None,
     };
     let target = target.map(|path| Ok::<_, anyhow::Error>((path.clone(), Target::at(&path)?))).transpose()?;
-    super::wait_for(async {
+    let result = super::wait_for(async {
         let (file, bytes) = source(&args, &inventory).await?;
         let access = Access::read(&file, &bytes).map_err(super::refusal)?;
         let client = Client::with(&access).map_err(super::refusal)?;
@@ -102,8 +102,16 @@ pub fn run(args: KubeconfigArgs) -> anyhow::Result<ExitCode> {
         let candidates = candidates(&inventory);
         let task =
             Task { inventory, candidates, access, client, name, target, merge: args.merge, json: args.json };
-        if args.watch { task.watch().await } else { task.once().await }
-    })?
+        if args.watch {
+            match task.watch().await? {}
+        }
+        task.once().await
+    });
+    match result {
+        // That is how it ends.
+        Err(error) if args.watch && error.is::<Ended>() => Ok(ExitCode::SUCCESS),
+        result => result?,
+    }
 }
 
 impl Task {
@@ -119,33 +127,48 @@ impl Task {
         Ok(if chosen.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    async fn watch(&self) -> anyhow::Result<ExitCode> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    /// Until a signal ends it.
+    async fn watch(&self) -> anyhow::Result<Infallible> {
         let mut rounds = interval(ROUND);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut steady = Steady::default();
-        let mut first = true;
+        let (mut current, mut trouble, mut is_first) = (None, None, true);
         loop {
-            let round = async {
-                rounds.tick().await;
-                self.round().await
+            rounds.tick().await;
+            let (tried, choice) = self.round().await;
+            let turned = steady.round(choice);
+            current = turned.or(current);
+            // Only then: a namespace that is set in it by hand is to stay.
+            let is_due = turned.is_some() || trouble.is_some() || self.is_file_gone();
+            let written = match current.filter(|_| is_due) {
+                Some(place) => self.write(place),
+                None => Ok(false),
             };
-            let (tried, choice) = tokio::select! {
-                _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
-                _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
-                round = round => round,
-            };
-            match steady.round(choice) {
-                Some(place) => {
-                    let wrote = self.write(place)?;
-                    self.say(&tried, Some(place), wrote)?;
+            let wrote = match written {
+                Ok(wrote) => {
+                    trouble = None;
+                    wrote
                 }
-                None if first => self.say(&tried, None, false)?,
-                None => {}
+                // What is wrong from the start is the user's to know at once; what comes later may pass.
+                Err(error) if is_first => return Err(error),
+                Err(error) => {
+                    let said = format!("error: {error:#}; it is tried again\n");
+                    if trouble.as_ref() != Some(&said) {
+                        super::tell(&said);
+                    }
+                    trouble = Some(said);
+                    false
+                }
+            };
+            if wrote || turned.is_some() || is_first {
+                self.say(&tried, current, wrote)?;
             }
-            first = false;
+            is_first = false;
         }
+    }
+
+    fn is_file_gone(&self) -> bool {
+        self.target.as_ref().is_some_and(|(_, target)| target.is_gone())
     }
 
     /// Whether that changed the file.
