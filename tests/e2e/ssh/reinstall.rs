@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Output;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::world::World;
@@ -20,6 +21,7 @@ cd "$LAB/cluster" || exit
 case "$*" in
     *'config current-context') echo lab ;;
     *'get nodes --output=json')
+        [ ! -e "$LAB/away" ] || { echo 'connection refused' >&2; exit 1; }
         printf '{"items":['
         separator=
         for node in *; do
@@ -33,7 +35,14 @@ case "$*" in
         done
         printf ']}' ;;
     'drain '*) [ ! -e "$LAB/falls" ] || echo etcd >"$(cat "$LAB/falls")" ;;
-    'annotate node '*' etcd.k3s.cattle.io/remove=true --overwrite') echo removed >>"$3" ;;
+    'annotate node '*' etcd.k3s.cattle.io/remove=true --overwrite')
+        # With the member goes the API that was asked, for a moment.
+        if [ -e "$LAB/slow" ]; then
+            touch "$LAB/away"
+            (sleep 2; rm "$LAB/away"; sleep 2; echo removed >>"$3") >/dev/null 2>&1 &
+        else
+            echo removed >>"$3"
+        fi ;;
     'delete node '*) rm -f "$3" ;;
 esac
 "#;
@@ -51,40 +60,41 @@ const PLANNING: &str = "config current-context\nget nodes --output=json\n";
 /// What `/pxe/hosts` says of lenovo2.
 const ROSTER: &str = r#"{"hosts":[{"name":"lenovo2","policy":"install_once","boots":"local","why":"it is installed"}],"unknown":[]}"#;
 
-/// A pxe-serve that arms.
+/// A pxe-serve that arms, to the end of the test program.
 struct Server {
     url: String,
-    thread: Option<thread::JoinHandle<Vec<String>>>,
+    seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    fn start(status: &'static str, requests: usize) -> Server {
+    fn start(status: &'static str) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let thread = thread::spawn(move || {
-            let mut seen = Vec::new();
-            for _ in 0..requests {
-                let (mut stream, _) = listener.accept().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let server = Server { url, seen: seen.clone() };
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
                 let mut request = String::new();
                 let mut buffer = [0; 4096];
                 while !(request.ends_with('}') || request.starts_with("GET") && request.ends_with("\r\n\r\n"))
                 {
                     let count = stream.read(&mut buffer).unwrap();
+                    assert!(count > 0, "{request}");
                     request.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
                 }
                 let body =
                     if request.starts_with("GET") && status == "200 OK" { ROSTER } else { "the body\n" };
                 let length = body.len();
+                seen.lock().unwrap().push(request);
                 write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
-                seen.push(request);
             }
-            seen
         });
-        Server { url, thread: Some(thread) }
+        server
     }
 
-    fn seen(&mut self) -> Vec<String> {
-        self.thread.take().unwrap().join().unwrap()
+    fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
     }
 }
 
@@ -113,13 +123,13 @@ fn expect(status: i32, output: Output) -> String {
 #[test]
 fn the_whole_plan_is_shown_and_done_in_order_and_may_be_done_again() {
     let Some(world) = world() else { return };
-    let mut server = Server::start("200 OK", 4);
+    let server = Server::start("200 OK");
     let address = world.address(1);
     let known = fs::read_to_string(world.path("known_hosts")).unwrap();
     let key = known.lines().next().unwrap().split_once(' ').unwrap().1;
     let old = format!("lenovo2 {key}\nlenovo2.lab.internal {key}\n{address} {key}\n");
     fs::write(world.path("known_hosts"), format!("lenovo1 {key}\n{old}{known}")).unwrap();
-    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--reboot", "--server", &server.url.clone()];
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--reboot", "--server", &server.url];
     let text = expect(0, world.run(&prepare));
     for step in ["drain", "etcd-member", "delete-node", "node-password", "arm", "reboot", "host-keys"] {
         assert!(text.contains(&format!("  do    {step:<14} ")), "{step}: {text}");
@@ -204,6 +214,80 @@ fn a_server_that_goes_down_during_the_drain_keeps_the_member_the_node_and_the_ma
 }
 
 #[test]
+fn a_member_that_goes_slowly_is_waited_for_while_the_api_is_away() {
+    let Some(world) = world() else { return };
+    fs::write(world.path("slow"), "").unwrap();
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--skip", "arm", "--skip", "host-keys"];
+    expect(0, world.run(&prepare));
+    let log = log(&world);
+    let waited = log.split("annotate node").nth(1).unwrap();
+    let (polls, _) = waited.split_once("delete node").unwrap();
+    assert!(polls.matches("get nodes").count() >= 4, "{log}");
+}
+
+/// Before and after each call of kubectl, ssh and ssh-keygen, in a cluster of its own each time.
+#[test]
+fn killed_at_every_step_and_run_again_the_machine_is_prepared_all_the_same() {
+    let Some(calls) = prepared_after(None) else { return };
+    assert!(calls >= 14, "{calls}");
+    for number in 1..=calls {
+        for moment in ["before", "after"] {
+            prepared_after(Some(&format!("{moment} {number}")));
+        }
+    }
+    eprintln!("killed {} times at {calls} calls", 2 * calls);
+}
+
+/// Prepares a machine, and again if the first time is ended by `kill`; how many programs the first time called.
+fn prepared_after(kill: Option<&str>) -> Option<usize> {
+    let world = world()?;
+    let server = Server::start("200 OK");
+    let known = fs::read_to_string(world.path("known_hosts")).unwrap();
+    let key = known.lines().next().unwrap().split_once(' ').unwrap().1;
+    fs::write(world.path("known_hosts"), format!("lenovo1 {key}\nlenovo2 {key}\n{known}")).unwrap();
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--reboot", "--server", &server.url];
+    let mut output = world.run_killed(&prepare, kill.unwrap_or_default());
+    let calls = world.calls();
+    if let Some(kill) = kill {
+        assert_eq!(output.status.code(), None, "{kill}: {}", said(&output));
+        output = world.run(&prepare);
+        // Of a node that is gone the cluster does not say whether etcd still has the member.
+        if output.status.code() != Some(0) {
+            assert!(
+                said(&output).contains("when etcd has none any more, --skip etcd-member"),
+                "{kill}: {output:?}"
+            );
+            let log = log(&world);
+            assert!(
+                log.contains("annotate node lenovo2") && log.contains("delete node lenovo2"),
+                "{kill}: {log}"
+            );
+            output = world.run(&[&prepare[..], &["--skip", "etcd-member"]].concat());
+        }
+    }
+    let kill = kill.unwrap_or("not killed");
+    assert_eq!(output.status.code(), Some(0), "{kill}: {}", said(&output));
+    let log = log(&world);
+    assert!(
+        log.contains("annotate node lenovo2") && log.contains("lenovo2.node-password.k3s"),
+        "{kill}: {log}"
+    );
+    let nodes = fs::read_dir(world.path("cluster")).unwrap();
+    let mut nodes: Vec<_> = nodes.map(|entry| entry.unwrap().file_name()).collect();
+    nodes.sort();
+    assert_eq!(nodes, ["lenovo1", "lenovo3"], "{kill}");
+    assert_eq!(fs::read_to_string(world.on(1, "bootnext")).unwrap(), "--quiet --bootnext 0004\n", "{kill}");
+    world.wait_for(|| world.on(1, "rebooted").exists());
+    let left = fs::read_to_string(world.path("known_hosts")).unwrap();
+    assert_eq!(left, format!("lenovo1 {key}\n{known}"), "{kill}");
+    assert!(
+        server.seen().iter().any(|request| request.starts_with("POST /pxe/hosts/lenovo2/arm ")),
+        "{kill}"
+    );
+    Some(calls)
+}
+
+#[test]
 fn the_node_is_called_as_the_cluster_calls_it() {
     let Some(world) = world() else { return };
     fs::rename(world.path("cluster/lenovo2"), world.path("cluster/lenovo2.lab.internal")).unwrap();
@@ -255,20 +339,16 @@ fn a_step_that_fails_ends_it_and_may_be_skipped() {
 #[test]
 fn a_server_that_does_not_arm_is_said_with_its_reason_before_anything_is_done() {
     let Some(world) = world() else { return };
-    let mut server = Server::start("403 Forbidden", 1);
-    let text =
-        expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes", "--server", &server.url.clone()]));
+    let server = Server::start("403 Forbidden");
+    let text = expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes", "--server", &server.url]));
     assert!(text.contains("arm would fail") && text.contains("the body"), "{text}");
-    server.seen();
     let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--server"];
     let text = expect(2, world.run(&[&prepare[..], &["http://127.0.0.1:1"]].concat()));
     assert!(text.contains("nothing to talk to at http://127.0.0.1:1"), "{text}");
     // One that arms others is none.
-    let mut server = Server::start("200 OK", 1);
-    let url = server.url.clone();
-    let text = expect(2, world.run(&["prepare-reinstall", "lenovo3", "--yes", "--server", &url]));
+    let server = Server::start("200 OK");
+    let text = expect(2, world.run(&["prepare-reinstall", "lenovo3", "--yes", "--server", &server.url]));
     assert!(text.contains("its inventory has no host lenovo3"), "{text}");
-    server.seen();
     assert_eq!(log(&world), PLANNING.repeat(3), "nothing is done before it is known that it can be finished");
 }
 

@@ -217,7 +217,7 @@ fn killed_at_every_step_and_run_again_the_end_is_the_same() {
     let Some(world) = World::new() else { return };
     world.keep_connections();
     assert_eq!(world.run(&APPLY).status.code(), Some(0));
-    let connections = world.connections();
+    let connections = world.calls();
     let drop_ins: Vec<Vec<u8>> = (0..3).map(|place| fs::read(world.on(place, DROP_IN)).unwrap()).collect();
     assert!(connections >= 18, "{connections}");
     let all = std::env::var("PXE_SERVE_KILLS").as_deref() == Ok("all");

@@ -49,6 +49,26 @@ fn another_token_stays_and_the_short_form_of_the_same_is_the_same() {
 }
 
 #[test]
+fn killed_at_any_connection_and_run_again_the_file_is_whole_or_not_there() {
+    let Some(world) = World::new() else { return };
+    let file = world.path("secrets/k3s-token");
+    assert_eq!(world.run(&FETCH).status.code(), Some(0));
+    for kill in
+        (1..=world.calls()).flat_map(|call| ["before", "during", "after"].map(|at| format!("{at} {call}")))
+    {
+        fs::remove_file(&file).unwrap();
+        world.reset();
+        world.run_killed(&FETCH, &kill);
+        if file.exists() {
+            assert_eq!(fs::read_to_string(&file).unwrap(), format!("{CANARY}\n"), "{kill}");
+        }
+        assert_eq!(world.run(&FETCH).status.code(), Some(0), "{kill}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), format!("{CANARY}\n"), "{kill}");
+        assert_eq!(fs::read_dir(world.path("secrets")).unwrap().count(), 1, "{kill}: nothing lies beside it");
+    }
+}
+
+#[test]
 fn a_token_from_the_environment_cannot_be_fetched_and_one_that_is_none_is_refused() {
     let Some(world) = World::new() else { return };
     fs::write(world.on(0, NODE_TOKEN), "canary of no token\n").unwrap();

@@ -52,25 +52,29 @@ case "$*" in
 esac
 "#;
 
-/// `ssh` of the user's: the real one with a configuration of this world's. It may be told to end who called it at the
-/// n-th connection: before it, during it, or after it.
+/// `ssh` of the user's: the real one with a configuration of this world's.
 const SSH: &str = r#"#!/bin/sh
 # What pxe-serve includes is the configuration in the home of the user, who is somebody else here.
 [ "$1" = -F ] && sed "s|~/.ssh/config|$LAB/ssh_config|" "$2" >"$LAB/ssh_config.$$" || exit 1
 shift 2
-set -- -F "$LAB/ssh_config.$$" "$@"
+exec /usr/bin/ssh -F "$LAB/ssh_config.$$" "$@"
+"#;
+
+/// Runs a program of the user's. It may be told to end who called it at the n-th of all these calls: before it, during it,
+/// or after it.
+const CALL: &str = r#"#!/bin/sh
 exec 9>"$LAB/lock"
 flock 9
-echo "$*" >>"$LAB/ssh.log"
+echo "$*" >>"$LAB/calls.log"
 count=$(($(cat "$LAB/count" 2>/dev/null || echo 0) + 1))
 echo "$count" >"$LAB/count"
 exec 9>&-
 case $KILL in
     "before $count") kill -9 "$PPID"; exit 1 ;;
     "during $count") (sleep 0.15; kill -9 "$PPID") & ;;
-    "after $count") /usr/bin/ssh "$@"; kill -9 "$PPID"; exit 1 ;;
+    "after $count") "$@"; kill -9 "$PPID"; exit 1 ;;
 esac
-exec /usr/bin/ssh "$@"
+exec "$@"
 "#;
 
 pub struct World {
@@ -116,7 +120,7 @@ impl World {
         {
             script(&lab.join("bin").join(name), text);
         }
-        script(&lab.join("user/ssh"), SSH);
+        script(&lab.join("called/call"), CALL);
         let mut nodes = Vec::new();
         for number in 5..8 {
             let address = format!("{network}{number}");
@@ -150,6 +154,7 @@ impl World {
         });
         let world =
             World { folder, network, sshd, masters: Mutex::default(), nodes, ended, systemd: Some(systemd) };
+        world.user_program("ssh", SSH);
         world.write_inventory();
         world.reset();
         Some(world)
@@ -187,7 +192,9 @@ impl World {
     }
 
     pub fn user_program(&self, name: &str, text: &str) {
-        script(&self.path("user").join(name), text);
+        script(&self.path("called").join(name), text);
+        let call = format!("#!/bin/sh\nexec \"$LAB/called/call\" \"$LAB/called/{name}\" \"$@\"\n");
+        script(&self.path("user").join(name), &call);
     }
 
     pub fn node_program(&self, name: &str, text: &str) {
@@ -227,7 +234,7 @@ impl World {
         let output = run(program.env("KILL", kill), LIMIT);
         let said = said(&output);
         assert!(!said.contains("canary"), "{said}");
-        let log = fs::read_to_string(self.path("ssh.log")).unwrap_or_default();
+        let log = fs::read_to_string(self.path("calls.log")).unwrap_or_default();
         assert!(!log.contains("canary"), "a secret on a command line: {log}");
         output
     }
@@ -255,14 +262,14 @@ impl World {
         }
     }
 
-    /// How many there were since the last reset.
-    pub fn connections(&self) -> usize {
+    /// How many programs were called since the last reset.
+    pub fn calls(&self) -> usize {
         fs::read_to_string(self.path("count")).unwrap().trim().parse().unwrap()
     }
 
     /// Whether the n-th connection of the first run changed something: it wrote or restarted.
     pub fn changed_at(&self, count: usize) -> bool {
-        let log = fs::read_to_string(self.path("ssh.log")).unwrap();
+        let log = fs::read_to_string(self.path("calls.log")).unwrap();
         let scripts: Vec<&str> = log.split("-F ").skip(1).collect();
         scripts[count - 1].contains("sha256sum") || scripts[count - 1].contains("systemctl restart")
     }
