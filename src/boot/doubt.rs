@@ -11,7 +11,7 @@ pub enum Doubt {
     NothingKept,
     /// Something of what was kept is lost.
     Damaged,
-    /// Another name has this MAC in its history, and is installed.
+    /// Another name has this MAC in its history, and is installed, or was on its way.
     Renamed { mac: MacAddr, before: HostName },
 }
 
@@ -21,7 +21,7 @@ impl fmt::Display for Doubt {
             Doubt::NothingKept => f.write_str("nothing is remembered without --state-dir; arm it to install"),
             Doubt::Damaged => f.write_str("the journal was damaged, see journal.damaged; arm it to install"),
             Doubt::Renamed { mac, before } => {
-                write!(f, "{mac} was {before}, which is installed; arm it to install")
+                write!(f, "{mac} was {before}, which was installed; arm it to install")
             }
         }
     }

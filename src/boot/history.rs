@@ -165,7 +165,7 @@ impl History {
     pub fn doubt_about(&self, host: &Host) -> Option<Doubt> {
         let renamed = self.hosts.iter().find_map(|(before, known)| {
             let mac = host.macs.iter().find(|mac| known.macs.contains(mac))?;
-            let is_other = *before != host.name && known.installed.is_some();
+            let is_other = *before != host.name && known.may_be_installed();
             is_other.then(|| Doubt::Renamed { mac: *mac, before: before.clone() })
         });
         renamed.or_else(|| self.doubt.clone())
@@ -254,6 +254,13 @@ impl HostHistory {
             Event::Hardware { macs } => self.macs = macs.clone(),
             Event::File { .. } | Event::Image { .. } => {}
         }
+    }
+
+    /// An installer that has fetched its Ignition writes the disk, though its report may never arrive: under the name it
+    /// had, there may be nobody any more.
+    fn may_be_installed(&self) -> bool {
+        self.installed.is_some()
+            || self.installing.as_ref().is_some_and(|installing| installing.fetched_ignition)
     }
 
     /// Whether an install script that is given now is another attempt, not the same one again.
