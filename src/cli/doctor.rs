@@ -57,13 +57,13 @@ pub fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
             (inventory.ok_or_else(|| anyhow::anyhow!("{shown} cannot be used, see above"))?, None)
         }
     };
-    let client = args.kubeconfig.as_ref().map(|file| {
+    let access = args.kubeconfig.as_ref().map(|file| {
         let bytes = std::fs::read(file)
             .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))?;
-        let access = Access::read(&file.display().to_string(), &bytes).map_err(super::refusal)?;
-        Client::with(&access).map_err(super::refusal)
+        Access::read(&file.display().to_string(), &bytes).map_err(super::refusal)
     });
-    let observed = super::wait_for(observe(&inventory, catalogue.as_ref(), client.transpose()?))?;
+    let access = access.transpose()?;
+    let observed = super::wait_for(observe(&inventory, catalogue.as_ref(), access.as_ref()))??;
     let verdicts = diagnose(&inventory, &observed);
     let text = if args.json {
         super::verdicts::to_json(&verdicts, ())?
@@ -75,7 +75,14 @@ pub fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Everything at once: the slowest answer is how long it takes.
-async fn observe(inventory: &Inventory, catalogue: Option<&Catalogue>, client: Option<Client>) -> Observed {
+async fn observe(
+    inventory: &Inventory,
+    catalogue: Option<&Catalogue>,
+    access: Option<&Access>,
+) -> anyhow::Result<Observed> {
+    let now = super::now();
+    let dates = access.map(|access| access.check_dates(now));
+    let client = access.map(Client::with).transpose().map_err(super::refusal)?;
     let apis: Vec<_> = addresses(inventory)
         .into_iter()
         .map(|(via, address)| tokio::spawn(look((address, API_PORT).into(), via, client.clone())))
@@ -104,7 +111,7 @@ async fn observe(inventory: &Inventory, catalogue: Option<&Catalogue>, client: O
     for look in names {
         found.extend(look.await);
     }
-    Observed { now: super::now(), apis: looks, names: found, router, neighbours: neighbours() }
+    Ok(Observed { now, dates, apis: looks, names: found, router, neighbours: neighbours() })
 }
 
 /// The VIP's name and those of the servers.

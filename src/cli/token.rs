@@ -49,7 +49,8 @@ pub fn run(args: TokenArgs) -> anyhow::Result<ExitCode> {
     let (server, token) = super::wait_for(fetch(servers))??;
     let target = Target::at(&path)?;
     let written = target.replace(|old| match old {
-        None => Ok(token.clone() + "\n"),
+        // Nothing in it is what `touch` makes.
+        None | Some([]) => Ok(token.clone() + "\n"),
         Some(old) => {
             let old = std::str::from_utf8(old).unwrap_or_default();
             if same_token(old.trim(), &token) {

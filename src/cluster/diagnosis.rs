@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::catalogue::Sha256;
-use crate::ids::DnsName;
+use crate::ids::{DnsName, Invalid};
 use crate::inventory::Inventory;
 use crate::report::Severity;
 
@@ -45,6 +45,8 @@ pub struct RouterLook {
 #[derive(Debug, Clone)]
 pub struct Observed {
     pub now: UnixSeconds,
+    /// What [`super::Access::check_dates`] says of the kubeconfig; `None` without one.
+    pub dates: Option<Result<Option<Invalid>, Invalid>>,
     /// The VIPs and every server.
     pub apis: Vec<ApiLook>,
     pub names: Vec<NameLook>,
@@ -77,6 +79,7 @@ pub fn diagnose(inventory: &Inventory, observed: &Observed) -> Vec<Verdict> {
             help,
         ));
     }
+    verdicts.extend(observed.dates.as_ref().map(dates));
     verdicts.extend(clocks(&observed.apis));
     verdicts.extend(observed.names.iter().map(name));
     verdicts.extend(router(&observed.router));
@@ -166,6 +169,17 @@ fn version(inventory: &Inventory, look: &ApiLook) -> Option<Verdict> {
             failure.remedy(),
         ),
     })
+}
+
+fn dates(checked: &Result<Option<Invalid>, Invalid>) -> Verdict {
+    let wrong = |severity, why: &Invalid| {
+        Verdict::wrong(severity, "access", "the kubeconfig", why.message.as_str(), why.help.as_str())
+    };
+    match checked {
+        Ok(None) => Verdict::fine("access", "the kubeconfig", "its certificates are valid"),
+        Ok(Some(soon)) => wrong(Severity::Warning, soon),
+        Err(expired) => wrong(Severity::Error, expired),
+    }
 }
 
 /// etcd warns of members that are a second apart; the `Date` of an answer adds one more.

@@ -228,6 +228,17 @@ fn a_kubeconfig_of_another_cluster_is_refused_by_all() {
 }
 
 #[test]
+fn a_kubeconfig_that_expires_soon_is_said_while_it_still_works() {
+    let clinic = Clinic::new(Lab::whole());
+    let soon = clinic.lab.ca.issue(&[], -300..12);
+    fs::write(clinic.lab.path("k3s.yaml"), clinic.lab.ca.k3s_yaml(&soon)).unwrap();
+    clinic.only("access", "the client's certificate expires in 1");
+    let expired = clinic.lab.ca.issue(&[], -300..-1);
+    fs::write(clinic.lab.path("k3s.yaml"), clinic.lab.ca.k3s_yaml(&expired)).unwrap();
+    clinic.only("access", "the client's certificate has expired");
+}
+
+#[test]
 fn a_look_at_what_hangs_everywhere_takes_no_longer_than_five_seconds() {
     let lab = Lab::new();
     let _holes: Vec<BlackHole> =

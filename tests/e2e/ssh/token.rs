@@ -45,6 +45,9 @@ fn another_token_stays_and_the_short_form_of_the_same_is_the_same() {
         assert_eq!(output.status.code(), Some(status), "{}", said(&output));
         assert_eq!(fs::read_to_string(&file).unwrap(), there);
     }
+    fs::write(&file, "").unwrap();
+    assert_eq!(world.run(&FETCH).status.code(), Some(0));
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("{CANARY}\n"));
     assert_eq!(fs::read_dir(world.path("secrets")).unwrap().count(), 1, "nothing lies beside it");
 }
 
