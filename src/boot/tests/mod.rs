@@ -3,6 +3,8 @@
 mod console;
 mod lifecycle;
 mod machines;
+mod told;
+mod whatever_happens;
 
 use crate::inventory::{self, Inventory};
 
