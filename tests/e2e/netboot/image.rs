@@ -1,6 +1,6 @@
 //! The stand-in for the images of Fedora CoreOS, built once a run: kernel, initramfs, root file system, disk image.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct Images {
     pub folder: PathBuf,
 }
 
-/// What the boot sector of [`Images`]' disk image prints.
+/// What GRUB says on the disk of [`Images`].
 pub const STARTED_FROM_DISK: &str = "LAB started from disk";
 
 /// `None` where the kernel was not fetched.
@@ -49,12 +49,12 @@ fn build(kernel: &Path) -> Images {
     pack(&initramfs(kernel), &folder.join("initramfs.img"), "gzip -1");
     // Not compressed: an emulated processor is slower than its network.
     pack(&rootfs(), &folder.join("rootfs.img"), "cat");
-    std::fs::write(folder.join("metal.raw"), disk_image()).unwrap();
     // The kernel unpacks one archive after the other.
     let mut installed = std::fs::read(folder.join("initramfs.img")).unwrap();
     installed.resize(installed.len().next_multiple_of(4), 0);
     installed.extend(std::fs::read(folder.join("rootfs.img")).unwrap());
     std::fs::write(folder.join("installed.img"), installed).unwrap();
+    write_disk_image(&folder);
     Images { folder }
 }
 
@@ -132,29 +132,59 @@ fn pack(folder: &tempfile::TempDir, to: &Path, compress: &str) {
     assert!(output.status.success(), "{}", said(&output));
 }
 
-/// A disk whose boot sector prints [`STARTED_FROM_DISK`] through the BIOS and switches the machine off.
-fn disk_image() -> Vec<u8> {
-    let mut sector = vec![
-        0x31, 0xc0, // xor ax, ax
-        0x8e, 0xd8, // mov ds, ax
-        0xbe, 0x1f, 0x7c, // mov si, the text behind the code
-        0xac, // next: lodsb
-        0x84, 0xc0, // test al, al
-        0x74, 0x09, // jz off
-        0xb4, 0x0e, // mov ah, 14: print a character
-        0xbb, 0x07, 0x00, // mov bx, 7
-        0xcd, 0x10, // int 16
-        0xeb, 0xf2, // jmp next
-        0xba, 0x04, 0x06, // off: mov dx, the power management port of QEMU's machine "pc"
-        0xb8, 0x00, 0x20, // mov ax, sleep state 5
-        0xef, // out dx, ax
-        0xf4, // halt: hlt
-        0xeb, 0xfd, // jmp halt
+const SECTOR: usize = 512;
+/// Where the partition begins and how long it is; the installer stores the config behind it.
+const PARTITION_AT: usize = 1 << 20;
+const PARTITION_SIZE: usize = 63 << 20;
+
+/// What GRUB does once it has found the partition; FCOS' own has more of it.
+const GRUB_CFG: &str = "\
+serial --unit=0 --speed=115200
+terminal_output serial
+echo {STARTED_FROM_DISK}
+linux /kernel root=/dev/nvme0n1 ignition.firstboot ignition.platform.id=metal console=ttyS0,115200n8
+initrd /installed.img
+boot
+";
+
+/// Makes the disk of an installed machine, of what lies in `folder`: GRUB for both firmwares, and what it starts.
+fn write_disk_image(folder: &Path) {
+    let modules = "part_msdos fat linux serial terminal echo configfile boot";
+    std::fs::write(folder.join("grub.cfg"), GRUB_CFG.replace("{STARTED_FROM_DISK}", STARTED_FROM_DISK))
+        .unwrap();
+    let commands = [
+        "echo 'configfile (hd0,msdos1)/grub.cfg' >embedded.cfg".to_owned(),
+        format!("grub-mkimage -O i386-pc -o core.img -p '(hd0,msdos1)/' -c embedded.cfg biosdisk {modules}"),
+        format!("grub-mkimage -O x86_64-efi -o BOOTX64.EFI -p '(hd0,msdos1)/' -c embedded.cfg {modules}"),
+        format!("truncate -s {} metal.raw", PARTITION_AT + PARTITION_SIZE),
+        format!("mformat -i metal.raw@@{PARTITION_AT} -T {} -h 16 -s 63 ::", PARTITION_SIZE / SECTOR),
+        format!("mmd -i metal.raw@@{PARTITION_AT} ::/EFI ::/EFI/BOOT"),
+        format!("mcopy -i metal.raw@@{PARTITION_AT} BOOTX64.EFI ::/EFI/BOOT/"),
+        format!("mcopy -i metal.raw@@{PARTITION_AT} grub.cfg kernel installed.img ::/"),
     ];
-    // What the serial port still holds when the machine goes off is lost: that is the blanks.
-    sector.extend(format!("\r\n{STARTED_FROM_DISK}\r\n{:40}\0", "").bytes());
-    sector.resize(510, 0);
+    let mut shell = command("sh");
+    shell.current_dir(folder).args(["-e", "-c", &commands.join("\n")]);
+    let output = run(&shell, Duration::from_secs(60));
+    assert!(output.status.success(), "{}", said(&output));
+    let core = std::fs::read(folder.join("core.img")).unwrap();
+    assert!(core.len() < PARTITION_AT - SECTOR, "{}", core.len());
+    let disk = std::fs::OpenOptions::new().write(true).open(folder.join("metal.raw")).unwrap();
+    disk.write_all_at(&boot_sector(), 0).unwrap();
+    // GRUB's boot sector goes on with the next one.
+    disk.write_all_at(&core, SECTOR as u64).unwrap();
+}
+
+/// GRUB's, with a table of one active partition that UEFI takes for its own.
+fn boot_sector() -> Vec<u8> {
+    const TABLE_AT: usize = 446;
+    let mut sector = std::fs::read("/usr/lib/grub/i386-pc/boot.img").unwrap();
+    sector.truncate(TABLE_AT);
+    // Cylinders, heads and sectors are beyond what they can say.
+    sector.extend([0x80, 0xfe, 0xff, 0xff, 0xef, 0xfe, 0xff, 0xff]);
+    for bytes in [PARTITION_AT, PARTITION_SIZE] {
+        sector.extend(((bytes / SECTOR) as u32).to_le_bytes());
+    }
+    sector.resize(SECTOR - 2, 0);
     sector.extend([0x55, 0xaa]);
-    sector.resize(1 << 20, 0);
     sector
 }

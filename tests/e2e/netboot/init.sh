@@ -5,7 +5,7 @@
 
 ROOT=/sysroot
 # Where on the disk the installer puts the config, behind what the image may hold. Real: /boot/ignition/config.ign.
-CONFIG_AT_MIB=8
+CONFIG_AT_MIB=64
 # Real Ignition reads it as the user's config; /config.ign gets there in coreos-ignition-setup-user.
 USER_CONFIG=/usr/lib/ignition/user.ign
 

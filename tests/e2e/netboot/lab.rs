@@ -17,7 +17,6 @@ const ROUTER: &str = "192.168.26.1";
 
 pub struct Lab {
     pub site: Site,
-    pub images: &'static Images,
     pub network: Namespace,
     server: Option<Process>,
     _dnsmasq: Process,
@@ -46,7 +45,7 @@ impl Lab {
              cp /usr/lib/ipxe/undionly.kpxe /usr/lib/ipxe/ipxe.efi /srv/pxe/tftp"
         ));
         let dnsmasq = start_dnsmasq(&network, &site);
-        Some(Lab { site, images, network, server: None, _dnsmasq: dnsmasq })
+        Some(Lab { site, network, server: None, _dnsmasq: dnsmasq })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -56,7 +55,7 @@ impl Lab {
     /// An empty disk.
     pub fn disk(&self) -> PathBuf {
         let disk = self.path("disk.raw");
-        std::fs::File::create(&disk).unwrap().set_len(16 << 20).unwrap();
+        std::fs::File::create(&disk).unwrap().set_len(80 << 20).unwrap();
         disk
     }
 

@@ -2,12 +2,12 @@
 //!
 //! Real: pxe-serve, its dnsmasq configuration in dnsmasq, the firmware (SeaBIOS with the network card's iPXE; OVMF with
 //! PXE and HTTP Boot, and ipxe.efi), the boot scripts in iPXE, a Linux kernel, DHCP in it, Ignition with the kernel's
-//! own command line, curl as the reporting units run it.
+//! own command line, GRUB on the disk for both firmwares, curl as the reporting units run it.
 //!
 //! Stand-in: Fedora CoreOS. [`image`] builds a kernel, an initramfs and a root file system whose process 1, `init.sh`,
 //! does what FCOS' dracut modules, systemd and coreos-installer do with what pxe-serve gives them, and prints it. The
-//! installed system starts from QEMU's own loader with the config that the installer stored on the disk, since there is
-//! no boot loader on it; that a firmware goes on to the disk is shown by a boot sector that says so.
+//! installed system is the same kernel and process again, started by GRUB, with the config that the installer stored on
+//! the disk.
 //!
 //! Nothing leaves the namespace that a lab makes; it ends with the processes in it, which end with the test.
 
@@ -38,4 +38,8 @@ const PROGRAMS: &[&str] = &[
     "/usr/lib/ipxe/snponly.efi",
     "/usr/lib/ipxe/qemu/pxe-virtio.rom",
     "/usr/share/OVMF/OVMF_CODE_4M.fd",
+    "grub-mkimage",
+    "/usr/lib/grub/i386-pc/boot.img",
+    "/usr/lib/grub/x86_64-efi/moddep.lst",
+    "mformat",
 ];
