@@ -201,6 +201,12 @@ impl Report {
         self.worst() == Some(Severity::Error)
     }
 
+    /// For a verb that has something else to say: `check` gives the notes.
+    pub fn without_notes(mut self) -> Self {
+        self.findings.retain(|finding| finding.severity != Severity::Note);
+        self
+    }
+
     /// For people: every finding with its line, a caret and the remedy.
     pub fn to_text(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::ids::HostName;
-use crate::inventory::{BootPolicy, Host, InstallForm, Inventory};
+use crate::inventory::{BootPolicy, Host, InstallForm, Inventory, Phase};
 
 use super::{Arming, History, HostHistory, Moment};
 
@@ -53,9 +53,17 @@ fn held(why: String) -> Decision {
 
 fn promised(inventory: &Inventory, host: &Host, history: &History, now: Moment) -> Decision {
     let known = history.of(host.name.as_str());
-    let install = |bootstrap, why: String| {
-        let boots = Choice::Install(config_name(inventory, host, history, bootstrap));
-        Decision { boots, why, is_held: false }
+    let install = |bootstrap, mut why: String| {
+        let phase = phase(inventory, host, history, bootstrap);
+        let config = match phase {
+            Some(Phase::Bootstrap) => format!("{}-bootstrap", host.name),
+            Some(Phase::Reinstall) => format!("{}-reinstall", host.name),
+            None => host.name.to_string(),
+        };
+        if phase == Some(Phase::Reinstall) && inventory.k3s.phase == Phase::Bootstrap {
+            why += "; joins the cluster that was started before, `pxe-serve arm --bootstrap` starts another";
+        }
+        Decision { boots: Choice::Install(config), why, is_held: false }
     };
     if let Some(arming) = known.and_then(|known| in_force(known, now)) {
         return install(arming.bootstrap, format!("armed until {}", arming.until));
@@ -66,6 +74,9 @@ fn promised(inventory: &Inventory, host: &Host, history: &History, now: Moment) 
         BootPolicy::Live => as_written(Choice::Live, "live"),
         BootPolicy::Local => as_written(Choice::Local, "local"),
         BootPolicy::InstallOnce => match known.and_then(|known| known.installed.as_ref()) {
+            Some(_) if let Some(config) = known.and_then(HostHistory::half_written) => {
+                held(format!("the install of {config} did not end well; arm it again"))
+            }
             Some(installed) => Decision {
                 boots: Choice::Local,
                 why: format!("{} installed {}", installed.config, installed.at),
@@ -86,10 +97,10 @@ pub fn in_force(known: &HostHistory, now: Moment) -> Option<&Arming> {
 
 /// A cluster is bootstrapped once: afterwards the bootstrap host joins what it started, whatever `k3s.phase` says. A
 /// single server has nobody to join, unless one that the inventory has no more was installed: servers are commented out.
-fn config_name(inventory: &Inventory, host: &Host, history: &History, bootstrap: bool) -> String {
-    use crate::inventory::Phase;
+/// `None` is a host that never bootstraps.
+fn phase(inventory: &Inventory, host: &Host, history: &History, bootstrap: bool) -> Option<Phase> {
     if host.name != inventory.k3s.bootstrap_host {
-        return host.name.to_string();
+        return None;
     }
     let is_gone = |(name, known): (&HostName, &HostHistory)| {
         known.installed.is_some() && inventory.host(name.as_str()).is_none()
@@ -97,8 +108,7 @@ fn config_name(inventory: &Inventory, host: &Host, history: &History, bootstrap:
     let is_single = inventory.control_planes().count() == 1 && !history.iter().any(is_gone);
     let is_sure = history.doubt.is_none() && !history.is_bootstrapped();
     let is_first = inventory.k3s.phase == Phase::Bootstrap && is_sure;
-    let phase = if bootstrap || is_single || is_first { "bootstrap" } else { "reinstall" };
-    format!("{}-{phase}", host.name)
+    Some(if bootstrap || is_single || is_first { Phase::Bootstrap } else { Phase::Reinstall })
 }
 
 /// With `install: kernel_arguments` nobody reports from the live system. An install that a host was sent into counts

@@ -93,6 +93,9 @@ pub struct HostHistory {
     /// An install script was given, and nothing was reported since.
     #[serde(default)]
     pub installing: Option<Installing>,
+    /// The config of an install that was begun and did not end well: what is on the disk, nobody knows.
+    #[serde(default)]
+    pub unfinished: Option<String>,
     /// How often it was sent into an install since it was reported on, or armed.
     #[serde(default)]
     pub attempts: u32,
@@ -222,10 +225,12 @@ impl HostHistory {
         match event {
             Event::Script { boots: Choice::Install(config) } => {
                 self.attempts += u32::from(self.is_another_attempt(at));
+                self.give_up();
                 self.installing = Some(Installing { at, config: config.clone(), fetched_ignition: false });
             }
-            Event::Script { .. } => self.installing = None,
-            Event::InstallFailed { .. } => {
+            Event::Script { .. } => self.give_up(),
+            Event::InstallFailed { config, .. } => {
+                self.unfinished = Some(config.clone());
                 self.installing = None;
                 self.attempts = 0;
             }
@@ -239,7 +244,7 @@ impl HostHistory {
             Event::PresumedInstalled { config } => self.finish_install(at, config),
             // A system that was installed before the host was armed may still be reporting.
             Event::Booted { config, .. } => match (&self.armed, &self.installing) {
-                (Some(_), None) => {
+                (Some(arming), None) if at < arming.until => {
                     self.installed.get_or_insert(Installed { at, config: config.clone() });
                     self.bootstrapped |= is_bootstrap_of(host, config);
                 }
@@ -247,7 +252,7 @@ impl HostHistory {
             },
             Event::Armed { until, bootstrap } => {
                 self.armed = Some(Arming { at, until: *until, bootstrap: *bootstrap });
-                self.installing = None;
+                self.give_up();
                 self.attempts = 0;
             }
             Event::Disarmed => self.armed = None,
@@ -277,7 +282,21 @@ impl HostHistory {
         self.installed = Some(Installed { at, config: config.to_owned() });
         self.armed = None;
         self.installing = None;
+        self.unfinished = None;
         self.attempts = 0;
+    }
+
+    /// An installer that has fetched its Ignition writes the disk.
+    fn give_up(&mut self) {
+        if let Some(installing) = self.installing.take().filter(|installing| installing.fetched_ignition) {
+            self.unfinished = Some(installing.config);
+        }
+    }
+
+    /// The config of the install that may have left a disk half written.
+    pub fn half_written(&self) -> Option<&str> {
+        let installing = self.installing.as_ref().filter(|installing| installing.fetched_ignition);
+        installing.map(|installing| installing.config.as_str()).or(self.unfinished.as_deref())
     }
 }
 

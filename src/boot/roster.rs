@@ -13,6 +13,9 @@ use super::{
 /// What `GET /pxe/hosts` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Roster {
+    /// Why the last edit is not served; the hosts are those of what is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
     pub hosts: Vec<HostEntry>,
     pub unknown: Vec<Stranger>,
 }
@@ -40,7 +43,7 @@ pub fn roster(inventory: &Inventory, history: &History, strangers: &Strangers, n
     // Some are somebody since the inventory was edited.
     let is_host = |machine: &Machine| matches!(identify(inventory, machine), Identity::Host(_));
     let unknown = strangers.latest().into_iter().filter(|stranger| !is_host(&stranger.machine));
-    Roster { hosts: hosts.collect(), unknown: unknown.collect() }
+    Roster { broken: None, hosts: hosts.collect(), unknown: unknown.collect() }
 }
 
 fn policy_name(policy: BootPolicy) -> &'static str {

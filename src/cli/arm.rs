@@ -49,6 +49,7 @@ pub fn run(args: ArmArgs) -> anyhow::Result<ExitCode> {
     };
     args.server.ask(method, &path, body.into())?;
     let roster = args.server.roster()?;
+    super::tell(&roster.broken.as_deref().map(super::hosts::broken).unwrap_or_default());
     let host = roster.hosts.iter().find(|host| host.name == args.host);
     let host = host.with_context(|| format!("{} has left the inventory meanwhile", args.host))?;
     super::print(
@@ -56,7 +57,7 @@ pub fn run(args: ArmArgs) -> anyhow::Result<ExitCode> {
     )?;
     if !args.off && host.history.installed.is_some() {
         super::tell(&format!(
-            "{0} was installed before: first take it out of the cluster, see `pxe-serve show {0}` and `pxe-serve prepare-reinstall {0}`\n",
+            "{0} was installed before: first take it out of the cluster, see `pxe-serve show {0} --static DIR` and `pxe-serve prepare-reinstall {0}`\n",
             host.name
         ));
     }

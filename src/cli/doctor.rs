@@ -30,7 +30,7 @@ use super::SourceArgs;
 ///
 /// Everything is asked at once, and all of it takes at most 5 s. Nothing is trusted, and no credentials are sent, but
 /// those of --kubeconfig to servers that the cluster's CA vouches for. Exit status: 0 fine (notes do not count), 1 warnings
-/// or errors, 2 the inventory could not be read.
+/// or errors, 2 the inventory or the kubeconfig could not be read.
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
     #[command(flatten)]

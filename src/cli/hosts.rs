@@ -33,12 +33,15 @@ pub fn run(args: HostsArgs) -> anyhow::Result<ExitCode> {
 
 const HEADINGS: [&str; 6] = ["HOST", "BOOT", "BOOTS NOW", "BECAUSE", "LAST", "AGO"];
 
+/// Of the last event; a table is for a screen.
+const LAST_MAX: usize = 80;
+
 fn to_text(roster: &Roster, now: Moment) -> String {
     let mut rows = vec![HEADINGS.map(str::to_owned)];
     rows.extend(roster.hosts.iter().map(|host| row(host, now)));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
-    let mut text = String::new();
+    let mut text = roster.broken.as_deref().map(broken).unwrap_or_default();
     for row in &rows {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
@@ -51,6 +54,11 @@ fn to_text(roster: &Roster, now: Moment) -> String {
     text
 }
 
+/// What to know before anything else about the hosts.
+pub fn broken(reason: &str) -> String {
+    format!("The last edit is not served, and nobody is installed until it is mended: {reason}\n")
+}
+
 fn row(host: &HostEntry, now: Moment) -> [String; 6] {
     let last = host.history.events.back();
     [
@@ -58,9 +66,17 @@ fn row(host: &HostEntry, now: Moment) -> [String; 6] {
         host.policy.clone(),
         host.boots.to_string(),
         host.why.clone(),
-        last.map_or("-".into(), |last| last.event.to_string()),
+        last.map_or("-".into(), |last| short(last.event.to_string())),
         last.map_or("-".into(), |last| ago(now.since(last.at))),
     ]
+}
+
+/// What a machine reports may be long, and --json has all of it.
+fn short(text: String) -> String {
+    match text.char_indices().nth(LAST_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 fn describe(stranger: &Stranger, now: Moment) -> String {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use hyper::Method;
 
-use crate::cluster::boot_entries::network_entry;
+use crate::cluster::boot_entries::{NetworkEntry, network_entry};
 use crate::cluster::node::{ETCD_REMOVE, Node, can_spare, node_of, parse_nodes};
 use crate::cluster::preparation::{Planned, Step, Wish, names_in_known_hosts, plan};
 use crate::inventory::{Host, Inventory};
@@ -29,6 +29,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// For a reboot into the network by hand, too.
 const ARMED_SECONDS: u64 = 30 * 60;
 const SSH_LIMIT: Duration = Duration::from_secs(20);
+
+/// https://github.com/k3s-io/k3s/blob/master/pkg/etcd/member_controller.go: its k3s joins anew after a restart.
+const KEEP_DOWN: &str =
+    "until then, do not restart k3s there nor start it from its disk: it would join etcd again";
 
 /// The reboot begins when the connection has ended, so that its end is no error.
 const REBOOT: &str = r#"
@@ -103,22 +107,30 @@ pub fn run(args: PrepareReinstallArgs) -> anyhow::Result<ExitCode> {
                 .await
                 .context("arm would fail, so nothing was done; mend that, or leave it out with --skip arm")?;
         }
+        if does(Step::Reboot) {
+            let check = preparation.network_boot().await;
+            check.context(
+                "reboot would fail, so nothing was done; mend that, or do it by hand, without --reboot",
+            )?;
+        }
         if !args.yes && !agreed().await? {
             bail!("nothing was done");
         }
+        let mut is_member_out = false;
         for planned in plan.iter().filter(|planned| planned.not.is_none()) {
             super::tell(&format!("{} …\n", planned.step.name()));
             let name = planned.step.name();
-            preparation.carry_out(planned.step).await.with_context(|| {
-                format!("{name} failed; run it again when that is mended, or with --skip {name}")
+            preparation.carry_out(planned.step).await.with_context(|| match is_member_out {
+                false => format!("{name} failed; run it again when that is mended, or with --skip {name}"),
+                true => format!(
+                    "{name} failed; run it again with --skip etcd-member, which is done, when that is mended; {KEEP_DOWN}"
+                ),
             })?;
+            is_member_out |= planned.step == Step::EtcdMember;
         }
         super::tell(&format!("{}: ready to be installed anew\n", host.name));
-        // https://github.com/k3s-io/k3s/blob/master/pkg/etcd/member_controller.go: its k3s joins anew after a restart.
         if does(Step::EtcdMember) && !does(Step::Reboot) {
-            super::tell(
-                "until then, do not restart k3s there nor start it from its disk: it would join etcd again\n",
-            );
+            super::tell(&format!("{KEEP_DOWN}\n"));
         }
         anyhow::Ok(ExitCode::SUCCESS)
     })?
@@ -253,7 +265,8 @@ impl Preparation<'_> {
         }
     }
 
-    async fn reboot(&self) -> anyhow::Result<()> {
+    /// How to get there, and what its firmware calls a boot from the network.
+    async fn network_boot(&self) -> anyhow::Result<(Ssh, NetworkEntry)> {
         let ssh = Ssh::to(Destination::of(self.host))?;
         let list = Remote { script: "efibootmgr -v", arguments: &[], input: &[], limit: SSH_LIMIT };
         let list = ssh.run(list).await?;
@@ -262,6 +275,11 @@ impl Preparation<'_> {
                 "its firmware has no entry that boots from the network; switch that on there, or choose it at the console"
             );
         };
+        Ok((ssh, entry))
+    }
+
+    async fn reboot(&self) -> anyhow::Result<()> {
+        let (ssh, entry) = self.network_boot().await?;
         super::tell(&format!("  next: Boot{} {}\n", entry.number, entry.label));
         ssh.run(Remote { script: REBOOT, arguments: &[&entry.number], input: &[], limit: SSH_LIMIT }).await?;
         Ok(())

@@ -43,10 +43,10 @@ impl SourceArgs {
         loaded
     }
 
-    /// Loads for a verb that can do nothing without a generation; findings go to stderr.
+    /// Loads for a verb that can do nothing without a generation; errors and warnings go to stderr.
     pub(super) fn generation(&self) -> anyhow::Result<Generation> {
         let Loaded { generation, report, .. } = self.load();
-        super::tell(&report.to_text(super::colour(&io::stderr())));
+        super::tell(&report.without_notes().to_text(super::colour(&io::stderr())));
         generation
             .ok_or_else(|| anyhow::anyhow!("{} cannot be rendered, see above", self.inventory.display()))
     }
@@ -61,10 +61,10 @@ pub struct InventoryArg {
 }
 
 impl InventoryArg {
-    /// Findings go to stderr.
+    /// Errors and warnings go to stderr.
     pub(super) fn read(&self) -> anyhow::Result<Inventory> {
         let (inventory, report) = load::inventory(&self.file);
-        super::tell(&report.to_text(super::colour(&io::stderr())));
+        super::tell(&report.without_notes().to_text(super::colour(&io::stderr())));
         inventory.ok_or_else(|| anyhow::anyhow!("{} cannot be read, see above", self.file.display()))
     }
 }

@@ -20,13 +20,20 @@ pub struct Target {
 
 impl Target {
     pub fn at(path: &Path) -> anyhow::Result<Target> {
+        if path.as_os_str() == "-" {
+            bail!("it is written to a file, in one step; for a file that is called - say ./-");
+        }
         let real = if path.is_symlink() {
             fs::canonicalize(path)
                 .with_context(|| format!("{} is a link that leads nowhere; remove it", path.display()))?
         } else {
             path.to_owned()
         };
-        Ok(Target { real })
+        // /dev/null would be replaced by a file, and a pipe that nobody writes to never ends.
+        match fs::metadata(&real) {
+            Ok(found) if !found.is_file() => bail!("{} is no file; name another one", path.display()),
+            _ => Ok(Target { real }),
+        }
     }
 
     /// Gives `edit` what is there, `None` if nothing is, and puts its result in the place. Says whether that differs.
@@ -173,6 +180,17 @@ mod tests {
         assert!(Target::at(&path).unwrap().replace(|_| Ok("new".to_owned())).unwrap());
         let now = fs::metadata(&path).unwrap();
         assert_eq!((now.uid(), now.gid(), mode(&path).unwrap()), (1234, 1235, OWNER_ONLY));
+    }
+
+    #[test]
+    fn only_files_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // Never reads it: that would wait for somebody who writes.
+        for path in [&pipe, Path::new("/dev/null"), folder.path(), Path::new("-")] {
+            assert!(Target::at(path).is_err(), "{}", path.display());
+        }
     }
 
     #[test]

@@ -190,8 +190,8 @@ pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<(Value, Option<Document>
             let place = report.findings().iter().find_map(|finding| finding.place.as_ref());
             let line = place.map(|place| format!(", line {}", place.line)).unwrap_or_default();
             Err(Invalid::new(
-                format!("{file} is not readable as YAML{line}"),
-                "mend it: `kubectl config view` says what is wrong",
+                format!("{file} is not one YAML document{line}"),
+                "mend it there, or write it anew with `(umask 077; kubectl --kubeconfig FILE config view --raw >NEW)`",
             ))
         }
     }

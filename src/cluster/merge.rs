@@ -65,8 +65,10 @@ impl Access {
         match parse(file, text.as_bytes()) {
             Ok((after, _)) if after == expected => Ok(text),
             _ => Err(Invalid::new(
-                format!("{file} cannot be edited without risk: it is in flow style, or has aliases"),
-                "write it anew with `kubectl config view --raw > NEW`, or keep this cluster in a file of its own with --out and without --merge",
+                format!(
+                    "{file} is written in a way that cannot be edited without risk, such as flow style or aliases"
+                ),
+                "write it anew with `(umask 077; kubectl --kubeconfig FILE config view --raw >NEW)`, or keep this cluster in a file of its own with --out and without --merge",
             )),
         }
     }
@@ -75,7 +77,7 @@ impl Access {
     fn check_is_ours(&self, file: &str, config: &Value, name: &str) -> Result<(), Invalid> {
         let refuse = |what: String| {
             let help = format!(
-                "choose another name with --context, or remove it: `kubectl config delete-context {name}`, delete-cluster, delete-user"
+                "choose another name with --context, or remove it: `kubectl config delete-context '{name}'`, delete-cluster, delete-user"
             );
             Err(Invalid::new(format!("{file} has {what} already"), help))
         };

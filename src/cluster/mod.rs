@@ -19,7 +19,9 @@ mod token;
 mod verdict;
 
 pub use certificate::{Certificate, San, UnixSeconds};
-pub use choice::{Candidate, Choice, Host, Outcome, Steady, Via, candidates, choose, resolved_vip};
+pub use choice::{
+    Candidate, Choice, Host, Outcome, ROUNDS_THAT_AGREE, Steady, Via, candidates, choose, resolved_vip,
+};
 pub use diagnosis::{ApiLook, NameLook, Observed, RouterLook, diagnose};
 pub use failure::{Failure, Stage};
 pub use kubeconfig::{ANEW, Access, SOON_DAYS};

@@ -60,6 +60,12 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
     if report.borrow().has_errors() {
         return None;
     }
+    for key in &raw.ssh_authorized_keys {
+        if key.value.as_str().ends_with(EXAMPLE_KEY) {
+            let help = "put your own there, such as that of ~/.ssh/id_ed25519.pub";
+            checker.push(key.note("with the key of the example nobody can enter a node").help(help));
+        }
+    }
     let raw::Inventory { vips, router, network, ssh_authorized_keys, keepalived, k3s, .. } = raw;
     Some(Inventory {
         vips: Vips {
@@ -141,6 +147,9 @@ fn phase(raw: &raw::Inventory, priorities: &hosts::Priorities, checker: &Checker
         None => Phase::Reinstall,
     }
 }
+
+/// How the key of the shipped inventory ends.
+const EXAMPLE_KEY: &str = " example-put-your-own-key-here";
 
 /// Arguments that would take away what opens `/readyz`: no node would be healthy, and nobody would hold the VIP.
 fn check_api_server_arguments(key: &At<String>, value: &serde_json::Value, checker: &Checker<'_>) {

@@ -135,7 +135,7 @@ pub enum Error {
     NoConfiguration(std::io::Error),
 
     #[error(
-        "ssh to {destination} failed: {said}; mend what `{by_hand}` says, and accept the host's key there if it is right"
+        "ssh to {destination} failed: {said}; mend what {by_hand} says, and accept the host's key there if it is right"
     )]
     Unreachable { destination: String, said: String, by_hand: String },
 
@@ -194,9 +194,14 @@ impl Ssh {
     /// What a person types to see the same.
     fn by_hand(&self) -> String {
         let Destination { user, host, address } = &self.destination;
-        let user = user.as_deref().unwrap_or(DEFAULT_USER);
-        let host = address.map_or(host.clone(), |address| address.to_string());
-        format!("ssh {user}@{host} true")
+        let own = format!("`ssh {} true`", self.destination);
+        match address {
+            Some(address) => {
+                let user = user.as_deref().unwrap_or(DEFAULT_USER);
+                format!("{own} (if your ssh configuration has no {host}, `ssh {user}@{address} true`)")
+            }
+            None => own,
+        }
     }
 }
 

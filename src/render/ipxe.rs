@@ -44,7 +44,8 @@ pub fn render_ipxe(
         if boot.is_current {
             for script in ["live", "local"] {
                 let path = format!("pxe/ipxe/{}/{script}.ipxe", boot.host.name);
-                let template = format!("ipxe/{script}.ipxe.j2");
+                let own = own_script(boot, script);
+                let template = if compiled.has(&own) { own } else { format!("ipxe/{script}.ipxe.j2") };
                 kitchen.render(compiled, &template, &path, &context, audience.clone());
             }
             add_default(kitchen, boot);
@@ -55,6 +56,11 @@ pub fn render_ipxe(
     {
         kitchen.render(compiled, template, path, contexts.site(), Audience::Everyone);
     }
+}
+
+/// The user's own template for what a host is told when it is not installed.
+pub fn own_script(boot: &Boot<'_>, script: &str) -> String {
+    format!("ipxe/{}/{script}.ipxe.j2", boot.host.name)
 }
 
 /// The URL of an artifact, with the digest of the bytes it has now.

@@ -3,6 +3,7 @@
 //! Our templates make none of them; this is for the user's. What surely breaks is an error, what probably does a warning.
 
 mod installed;
+mod ipxe;
 mod keepalived;
 mod script;
 mod unit;
@@ -33,6 +34,8 @@ pub fn lint(catalogue: &Catalogue, installed: &Installed, report: &mut Report) {
             unit::check(&mut lint);
         } else if text.starts_with("#!/") {
             script::check(&mut lint);
+        } else if path.ends_with(".ipxe") {
+            ipxe::check(&mut lint);
         }
     }
     installed::check(catalogue, installed, report);

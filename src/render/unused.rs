@@ -7,6 +7,7 @@ use crate::report::{Finding, Report};
 
 use super::boots::{Boot, own_templates};
 use super::declared::Declaration;
+use super::ipxe::own_script;
 use super::templates::Templates;
 
 /// What pxe-serve asks for by itself.
@@ -26,7 +27,8 @@ const FIXED: [&str; 11] = [
 
 pub fn check(templates: &Templates, declarations: &[Declaration], boots: &[Boot<'_>], report: &mut Report) {
     let special = boots.iter().flat_map(|boot| {
-        own_templates(boot, "butane", "bu").into_iter().chain(own_templates(boot, "ipxe", "ipxe"))
+        let own = own_templates(boot, "butane", "bu").into_iter().chain(own_templates(boot, "ipxe", "ipxe"));
+        own.chain(["live", "local"].map(|script| own_script(boot, script)))
     });
     let special: BTreeSet<String> = special.collect();
     let declared = declarations.iter().map(|declaration| declaration.template.value.as_str());

@@ -17,7 +17,7 @@ pub enum SecretsPolicy {
     /// This machine itself, and each host what is meant for it, by the addresses in the inventory
     #[default]
     OwnHost,
-    /// As own-host, and any address within the inventory's network.cidr
+    /// As own-host, and any address within the inventory's network.cidr; those may report for a host, too
     Lan,
     /// This machine's loopback only
     Loopback,
@@ -58,18 +58,21 @@ impl SecretsPolicy {
             None => machines.addresses.contains(&ends.peer),
         };
         let is_this_machine = ends.peer.is_loopback() || ends.peer == ends.local;
-        let is_lan = || {
-            inventory
-                .is_some_and(|inventory| inventory.network.cidrs.iter().any(|cidr| cidr.contains(&ends.peer)))
-        };
         match self {
             SecretsPolicy::Loopback => ends.peer.is_loopback().then_some(Grant::ByPlace),
             _ if is_own_host => Some(Grant::OwnHost),
             _ if is_this_machine => Some(Grant::ByPlace),
-            SecretsPolicy::Lan if is_lan() => Some(Grant::ByPlace),
+            SecretsPolicy::Lan if inventory.is_some_and(|inventory| is_lan(inventory, ends.peer)) => {
+                Some(Grant::ByPlace)
+            }
             _ => None,
         }
     }
+}
+
+/// Whether this address is one of the nodes' network.
+pub fn is_lan(inventory: &Inventory, peer: IpAddr) -> bool {
+    inventory.network.cidrs.iter().any(|cidr| cidr.contains(&peer))
 }
 
 /// Why a peer may fetch a secret.

@@ -32,10 +32,12 @@ pub struct Arm {
 }
 
 pub fn list(state: &ServerState, caller: &Caller) -> Result<Response, Refusal> {
-    let served = state.status().served()?;
+    let status = state.status();
+    let served = status.served()?;
     let inventory = &served.generation.inventory;
     caller.must_be_operator(inventory)?;
-    let roster = boot::roster(inventory, &state.chronicle.history(), &state.strangers(), now());
+    let mut roster = boot::roster(inventory, &state.chronicle.history(), &state.strangers(), now());
+    roster.broken = status.failure.as_ref().map(|failure| failure.reason.clone());
     // Text, numbers and lists: serde_json has nothing to refuse.
     let body = serde_json::to_string_pretty(&roster).unwrap_or_default() + "\n";
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];

@@ -52,7 +52,7 @@ pub async fn report(
     let host = {
         let inventory = &served.generation.inventory;
         let host = inventory.host(host).ok_or_else(|| Refusal::no_host(host))?;
-        caller.must_be_host(&host.name, inventory).inspect_err(|refusal| {
+        caller.must_be_host(&host.name, inventory, state.secrets).inspect_err(|refusal| {
             // It is on its way to being installed again and again, and nothing else says why.
             tracing::warn!(host = host.name.as_str(), "a report is refused: {refusal}");
         })?;

@@ -81,10 +81,18 @@ async fn chosen(state: &ServerState, request: ScriptRequest) -> Result<Response,
     let served = status.served().map_err(one)?;
     let generation = &served.generation;
     let is_boot = is_boot(&target);
+    // Who is to be installed may just have been given another disk, and who is unknown, a name.
+    let is_mended = |what: &str| match &status.failure {
+        None => Ok(()),
+        Some(failure) => Err(vec![format!("{what} until the inventory is mended:"), failure.reason.clone()]),
+    };
     let mut booting = None;
     let path = match identify(&generation.inventory, &machine) {
         Identity::Host(host) => {
             let decision = decided(state, &generation.inventory, host, is_boot).await;
+            if matches!(decision.boots, Choice::Install(_)) {
+                is_mended(&format!("{} is not installed", host.name))?;
+            }
             let path = script_path(host, &decision.boots);
             booting = Some((host, decision));
             path
@@ -94,6 +102,7 @@ async fn chosen(state: &ServerState, request: ScriptRequest) -> Result<Response,
             Place::Path(path) if generation.catalogue.get(path.as_str()).is_some() => path.to_string(),
             _ => {
                 see_stranger(state, &machine, &target, Vec::new());
+                is_mended("this machine is no host of what is served")?;
                 format!("pxe/ipxe/{UNKNOWN}.ipxe")
             }
         },

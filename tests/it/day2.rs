@@ -276,6 +276,11 @@ fn watch_turns_when_it_is_sure_and_ends_by_sigterm() {
     std::thread::sleep(Duration::from_secs(4));
     fs::remove_dir(lab.path("lab.yaml")).unwrap();
     until("file is back", lab.url(VIP), &lab);
+    for host in LENOVOS.into_iter().chain([VIP]) {
+        lab.stop(host);
+    }
+    std::thread::sleep(Duration::from_secs(13));
+    lab.start(VIP, Does::Answers);
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let begin = Instant::now();
@@ -287,9 +292,24 @@ fn watch_turns_when_it_is_sure_and_ends_by_sigterm() {
     }
     let output = child.wait_with_output().unwrap();
     let (out, _) = expected(0, &lab, &output);
-    let servers: Vec<Value> =
-        out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["server"].clone()).collect();
-    assert_eq!(servers, [lab.url(VIP), lab.url(LENOVOS[0]), lab.url(VIP), lab.url(VIP)], "{out}");
+    let server =
+        |line| serde_json::from_str::<Value>(line).unwrap()["server"].as_str().unwrap_or_default().to_owned();
+    let servers: Vec<String> = out.lines().map(server).collect();
+    assert_eq!(
+        servers,
+        [lab.url(VIP), lab.url(LENOVOS[0]), lab.url(VIP), lab.url(VIP), String::new()],
+        "{out}"
+    );
+}
+
+#[test]
+fn a_name_that_a_terminal_or_yaml_would_act_upon_is_refused() {
+    let lab = Lab::whole();
+    for name in ["", "a\nb", "\u{1b}[31mred", "a\u{7f}", "a\u{85}b"] {
+        let (_, err) = expect(2, &lab, &[WRITE, &["--context", name]].concat());
+        assert!(err.contains("no control characters"), "{err}");
+    }
+    assert!(!lab.path("lab.yaml").exists());
 }
 
 fn verdict<'v>(said: &'v Value, check: &str, subject: &str) -> &'v Value {

@@ -132,8 +132,8 @@ fn what_cannot_be_edited_without_risk_is_refused_with_a_remedy() {
         (&anchors, "aliases"),
         ("clusters: [{name: work, cluster: {server: x}}]\n", "flow style"),
         ("just text\n", "not a kubeconfig"),
-        ("a: [\n", "not readable as YAML, line"),
-        ("a: 1\n---\nb: 2\n", "not readable"),
+        ("a: [\n", "not one YAML document, line"),
+        ("a: 1\n---\nb: 2\n", "not one YAML document"),
         ("apiVersion: v1\n...\n", "cannot be edited"),
     ] {
         let why = access.merged_into("config", old, NAME, SERVER).unwrap_err();
@@ -245,7 +245,7 @@ fn what_is_no_use_as_access_is_refused_with_the_reason_and_never_with_the_key() 
         ),
         (good.replace("current-context: default", "current-context: other"), "has no context \"other\""),
         (good.replace("user: default", "user: other"), "has no user \"other\""),
-        (good.replace("    client-key-data", "\tclient-key-data"), "not readable as YAML, line"),
+        (good.replace("    client-key-data", "\tclient-key-data"), "not one YAML document, line"),
         ("{}".into(), "has no context"),
         (String::new(), "has no context"),
     ] {

@@ -136,6 +136,20 @@ fn a_template_of_the_same_name_replaces_the_shipped_one_and_an_entry_of_the_same
 }
 
 #[test]
+fn a_host_may_have_scripts_of_its_own_for_whatever_it_boots() {
+    let own = "#!ipxe\nsanboot --drive 0x81\n";
+    let catalogue = Site::new()
+        .inventory("lenovo2: {", "lenovo2: {boot: local, ")
+        .template("ipxe/lenovo2/local.ipxe.j2", own)
+        .template("ipxe/lenovo2/live.ipxe.j2", own)
+        .clean();
+    for name in ["lenovo2/local", "lenovo2/live", "lenovo2"] {
+        assert_eq!(text(&catalogue, &format!("pxe/ipxe/{name}.ipxe")), own, "{name}");
+    }
+    assert_ne!(text(&catalogue, "pxe/ipxe/lenovo3/local.ipxe"), own);
+}
+
+#[test]
 fn the_butane_template_of_a_config_goes_before_that_of_its_host_and_that_before_everybodys() {
     let butane =
         |what: &str| format!("variant: fcos\nversion: 1.0.0\nstorage: {{files: [{{path: /etc/{what}}}]}}\n");

@@ -71,6 +71,31 @@ fn an_arming_lasts_for_one_install_or_its_time() {
 }
 
 #[test]
+fn a_disk_that_an_install_left_half_written_is_not_called_installed() {
+    let inventory = three("reinstall");
+    let failed = || Event::InstallFailed { config: "two".into(), message: String::new() };
+    for (what, events) in
+        [("failed", vec![ignition("two"), failed()]), ("never reported", vec![ignition("two")])]
+    {
+        let mut told = Told::new(&inventory);
+        told.happens("two", installed("two"));
+        told.happens("two", armed_for(&told, 60, false));
+        assert_eq!(told.boots("two", InstallForm::Verified), install("two"));
+        events.into_iter().for_each(|event| told.happens("two", event));
+        told.now += 60;
+        for _ in 0..2 {
+            let held = decide(&inventory, inventory.host("two").unwrap(), &told.history, at(told.now));
+            assert_eq!((held.boots, held.is_held), (Choice::Local, true), "{what}");
+            assert_eq!(held.why, "the install of two did not end well; arm it again");
+            told.boots("two", InstallForm::Verified);
+        }
+        told.happens("two", booted("two"));
+        let ends = decide(&inventory, inventory.host("two").unwrap(), &told.history, at(told.now));
+        assert!(!ends.is_held, "{what}: it runs all the same");
+    }
+}
+
+#[test]
 fn a_late_report_of_the_system_before_does_not_disarm() {
     let inventory = three("reinstall");
     let mut told = Told::new(&inventory);
@@ -119,6 +144,8 @@ fn the_cluster_is_bootstrapped_once() {
     told.happens("one", installed("one-bootstrap"));
     told.happens("one", armed_for(&told, 60, false));
     assert_eq!(told.now("one"), install("one-reinstall"));
+    let why = decide(&inventory, inventory.host("one").unwrap(), &told.history, at(0)).why;
+    assert!(why.contains("joins the cluster that was started before, `pxe-serve arm --bootstrap`"), "{why}");
     told.happens("one", armed_for(&told, 60, true));
     assert_eq!(told.now("one"), install("one-bootstrap"));
 

@@ -9,10 +9,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::builder::NonEmptyStringValueParser;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::cluster::{API_PORT, Access, Candidate, Choice, Steady, candidates};
+use crate::cluster::{API_PORT, Access, Candidate, Choice, ROUNDS_THAT_AGREE, Steady, candidates};
 use crate::inventory::Inventory;
 use crate::probe::ssh::{Destination, Ssh};
 use crate::probe::tls::Client;
@@ -57,7 +56,7 @@ pub struct KubeconfigArgs {
     merge: bool,
 
     /// What cluster, user and context are called; if left out, network.control_planes_name or the VIP
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
     context: Option<String>,
 
     /// Go on, and write again when another server has to be used, until SIGTERM
@@ -67,6 +66,14 @@ pub struct KubeconfigArgs {
     /// Say it as JSON; with --watch one line each time something was written
     #[arg(long)]
     json: bool,
+}
+
+fn parse_name(text: &str) -> Result<String, &'static str> {
+    // Neither YAML nor a terminal takes them as they are.
+    match text.is_empty() || text.contains(char::is_control) {
+        true => Err("a name has one character at least, and no control characters"),
+        false => Ok(text.to_owned()),
+    }
 }
 
 /// What to do, all questions answered.
@@ -132,11 +139,17 @@ impl Task {
         let mut rounds = interval(ROUND);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut steady = Steady::default();
-        let (mut current, mut trouble, mut is_first) = (None, None, true);
+        let (mut current, mut trouble, mut is_first, mut nobody) = (None, None, true, 0);
         loop {
             rounds.tick().await;
             let (tried, choice) = self.round().await;
             let turned = steady.round(choice);
+            nobody = if choice == Choice::Nobody { nobody + 1 } else { 0 };
+            if nobody == ROUNDS_THAT_AGREE {
+                super::tell("nobody is good any more; what is wrong with each:\n");
+                self.say(&tried, None, false)?;
+                self.access.check_dates(super::now()).map_err(super::refusal)?;
+            }
             current = turned.or(current);
             // Only then: a namespace that is set in it by hand is to stay.
             let is_due = turned.is_some() || trouble.is_some() || self.is_file_gone();
@@ -221,9 +234,13 @@ async fn source(args: &KubeconfigArgs, inventory: &Inventory) -> anyhow::Result<
             // On a thread of its own, so that an interrupt is heard meanwhile.
             let reading = tokio::task::spawn_blocking(|| {
                 let mut bytes = Vec::new();
-                io::stdin().take(K3S_YAML_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
+                io::stdin().take(K3S_YAML_BYTES_MAX + 1).read_to_end(&mut bytes).map(|_| bytes)
             });
-            Ok(("standard input".into(), reading.await?.context("cannot read standard input")?))
+            let bytes = reading.await?.context("cannot read standard input")?;
+            if bytes.len() as u64 > K3S_YAML_BYTES_MAX {
+                bail!("standard input is longer than a k3s.yaml, {K3S_YAML_BYTES_MAX} bytes");
+            }
+            Ok(("standard input".into(), bytes))
         }
         (Some(file), _) => {
             let shown = file.display().to_string();

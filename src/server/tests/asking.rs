@@ -47,10 +47,22 @@ pub struct Reply {
     pub text: String,
 }
 
+fn failure() -> Failure {
+    Failure {
+        reason: "inventory.yaml:31: hosts.lenovo3.mac: no MAC (and 1 more, see /healthz)".into(),
+        brief: "inventory.yaml:31:5: hosts.lenovo3.mac: no MAC\nk3s: ${x}".into(),
+        report: String::new(),
+    }
+}
+
 impl Site {
     /// Each script says which it is.
     pub fn new() -> Site {
-        let site = Site::with_nothing();
+        Site::with_secrets(SecretsPolicy::default())
+    }
+
+    pub fn with_secrets(secrets: SecretsPolicy) -> Site {
+        let site = Site::over(secrets);
         let mut artifacts: Vec<_> =
             SCRIPTS.iter().map(|path| (*path, public(path, &format!("#!ipxe\n# {path}\n")))).collect();
         artifacts.push((IGNITION, public(IGNITION, "{}")));
@@ -62,17 +74,22 @@ impl Site {
 
     /// Loading failed, and did so from the start.
     pub fn with_nothing() -> Site {
+        Site::over(SecretsPolicy::default())
+    }
+
+    /// The last edit cannot be served, and what was before is.
+    pub fn breaks(&self) {
+        let served = self.state.status().served.clone();
+        self.state.set_status(Status { served, failure: Some(Arc::new(failure())) });
+    }
+
+    fn over(secrets: SecretsPolicy) -> Site {
         let archive = Archive::open(KEEP_GENERATIONS_FOR, 0..=1 << 20, None).unwrap();
         let chronicle = Chronicle::open(None).unwrap();
         // As with a state directory.
         chronicle.history().doubt = None;
-        let state = Arc::new(ServerState::new(SecretsPolicy::default(), archive, chronicle));
-        let failure = Failure {
-            reason: "inventory.yaml:31: hosts.lenovo3.mac: no MAC (and 1 more, see /healthz)".into(),
-            brief: "inventory.yaml:31:5: hosts.lenovo3.mac: no MAC\nk3s: ${x}".into(),
-            report: String::new(),
-        };
-        state.set_status(Status { served: None, failure: Some(Arc::new(failure)) });
+        let state = Arc::new(ServerState::new(secrets, archive, chronicle));
+        state.set_status(Status { served: None, failure: Some(Arc::new(failure())) });
         Site { routes: routes(state.clone()), state }
     }
 

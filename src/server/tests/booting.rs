@@ -138,6 +138,28 @@ async fn when_nothing_can_be_served_the_console_says_why_and_the_boot_goes_on_la
 }
 
 #[tokio::test]
+async fn after_a_broken_edit_nobody_is_installed_or_called_a_stranger_and_the_console_says_why() {
+    let site = Site::new();
+    let booted = r#"{"event":"booted","config":"lenovo2"}"#;
+    assert_eq!(site.post(LENOVO2, "/pxe/events/lenovo2", booted).await.status, 204);
+    site.breaks();
+    for uri in ["/pxe/ipxe/lenovo1.ipxe", "/pxe/ipxe/aa-bb-cc-dd-ee-ff.ipxe"] {
+        let reply = site.boot(LENOVO1, uri).await;
+        let script = reply.script();
+        for part in
+            ["until the inventory is mended:", "inventory.yaml:31: hosts.lenovo3.mac", "chain --replace"]
+        {
+            assert!(script.contains(part), "{uri}: {script}");
+        }
+    }
+    assert_eq!(site.events("lenovo1").await, [""; 0]);
+    let local = site.boot(LENOVO2, "/pxe/ipxe/lenovo2.ipxe").await;
+    assert_eq!(local.script(), "pxe/ipxe/lenovo2/local.ipxe", "what is not to be installed goes on");
+    let broken = site.roster().await.broken.unwrap();
+    assert!(broken.starts_with("inventory.yaml:31"), "{broken}");
+}
+
+#[tokio::test]
 async fn a_script_that_is_not_there_is_said_on_the_console() {
     let site = Site::new();
     assert_eq!(

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::body::Bytes;
 
+use crate::server::SecretsPolicy;
+
 use super::asking::{LENOVO1, LENOVO2, OPERATOR, STRANGER, Site};
 
 const BOOTED: &str = r#"{"event":"booted","config":"lenovo1"}"#;
@@ -19,6 +21,17 @@ async fn a_host_reports_for_itself_and_this_machine_for_it() {
         assert_eq!(site.post(peer, "/pxe/events/lenovo1", BOOTED).await.status, status, "{peer:?}");
         assert_eq!(site.events("lenovo1").await.len(), usize::from(status == 204), "{peer:?}");
     }
+}
+
+/// A node at another address than the inventory's gets its secrets there, and installs.
+#[tokio::test]
+async fn who_may_have_a_hosts_secrets_by_its_network_reports_for_it_as_well() {
+    let site = Site::with_secrets(SecretsPolicy::Lan);
+    for (peer, status) in [(STRANGER, 204), (LENOVO2, 403), ([10, 0, 0, 1], 403)] {
+        assert_eq!(site.post(peer, "/pxe/events/lenovo1", BOOTED).await.status, status, "{peer:?}");
+    }
+    let page = [("host", "192.168.26.1"), ("origin", "http://evil.example")];
+    assert_eq!(site.ask(STRANGER, "POST", "/pxe/events/lenovo1", &page, BOOTED).await.status, 403);
 }
 
 #[tokio::test]

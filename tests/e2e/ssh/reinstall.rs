@@ -288,6 +288,36 @@ fn prepared_after(kill: Option<&str>) -> Option<usize> {
 }
 
 #[test]
+fn a_machine_that_cannot_be_started_from_the_network_is_not_taken_out_of_the_cluster() {
+    let Some(world) = world() else { return };
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--reboot", "--skip", "arm"];
+    world.node_program("efibootmgr", "#!/bin/sh\necho 'BootOrder: 0001'\n");
+    let text = expect(2, world.run(&prepare));
+    assert!(
+        text.contains("so nothing was done") && text.contains("no entry that boots from the network"),
+        "{text}"
+    );
+    fs::write(world.path("known_hosts"), "").unwrap();
+    let text = expect(2, world.run(&prepare));
+    assert!(text.contains("so nothing was done") && text.contains("Host key verification failed"), "{text}");
+    assert_eq!(log(&world), PLANNING.repeat(2));
+}
+
+#[test]
+fn what_fails_after_the_member_is_out_says_so() {
+    let Some(world) = world() else { return };
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--skip", "arm", "--skip", "host-keys"];
+    let mut program = world.pxe_serve(&prepare);
+    let output = crate::tools::run(program.env("FAIL", "delete node"), std::time::Duration::from_secs(60));
+    let text = expect(2, output);
+    assert!(
+        text.contains("--skip etcd-member, which is done") && text.contains("do not restart k3s"),
+        "{text}"
+    );
+    expect(0, world.run(&[&prepare[..], &["--skip", "etcd-member"]].concat()));
+}
+
+#[test]
 fn the_node_is_called_as_the_cluster_calls_it() {
     let Some(world) = world() else { return };
     fs::rename(world.path("cluster/lenovo2"), world.path("cluster/lenovo2.lab.internal")).unwrap();
