@@ -156,6 +156,17 @@ fn the_live_system_reports_how_the_installation_ended() {
         let expected = json!({"event": event, "config": "lenovo2", "ignition": digest, "message": message});
         assert_eq!(body, expected);
     }
+    // The installer's own words, less what would break out of the JSON.
+    let journal = "#!/bin/sh\nprintf 'Downloading\\nError: no \\\"such\\\\ disk\\n\\nCaused by:\\n    0: /dev/sdz\\033[1m\\n'\n";
+    let journalctl = site.path("journalctl");
+    std::fs::write(&journalctl, journal).unwrap();
+    std::fs::set_permissions(&journalctl, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut report = command(script.to_str().unwrap());
+    report.env("SERVICE_RESULT", "exit-code").env("EXIT_CODE", "exited").env("EXIT_STATUS", "1");
+    let path = format!("{}:{}", site.folder.path().display(), std::env::var("PATH").unwrap());
+    let (_, _, body) = reported(&site, "204 No Content", report.env("PATH", path));
+    let said = "coreos-installer: exit-code (exited 1): Error: no such disk Caused by: 0: /dev/sdz1m";
+    assert_eq!(body["message"], said);
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn k3s_yaml_is_fetched_from_the_server_that_is_named_or_the_first_that_has_it() 
         assert!(written.contains(&format!("server: https://{}:6443", world.address(0))), "{written}");
         fs::remove_file(world.path("lab.yaml")).unwrap();
     }
-    let log = fs::read_to_string(world.path("ssh.log")).unwrap();
+    let log = fs::read_to_string(world.path("calls.log")).unwrap();
     assert!(!log.contains(key), "{log}");
     let output = world.run(&["kubeconfig", "--ssh", "lenovo3", "--out", "lab.yaml"]);
     let said = crate::tools::said(&output);
