@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::ids::HostName;
 use crate::inventory::{BootPolicy, Host, InstallForm, Inventory, Phase};
 
+use super::history::Installing;
 use super::{Arming, History, HostHistory, Moment};
 
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -61,7 +62,12 @@ fn promised(inventory: &Inventory, host: &Host, history: &History, now: Moment) 
             None => host.name.to_string(),
         };
         if phase == Some(Phase::Reinstall) && inventory.k3s.phase == Phase::Bootstrap {
-            why += "; joins the cluster that was started before, `pxe-serve arm --bootstrap` starts another";
+            why += match history.is_bootstrapped() {
+                true => {
+                    "; joins the cluster that was started before, `pxe-serve arm --bootstrap` starts another"
+                }
+                false => "; joins the cluster that may be there, `pxe-serve arm --bootstrap` starts one",
+            };
         }
         Decision { boots: Choice::Install(config), why, is_held: false }
     };
@@ -74,8 +80,13 @@ fn promised(inventory: &Inventory, host: &Host, history: &History, now: Moment) 
         BootPolicy::Live => as_written(Choice::Live, "live"),
         BootPolicy::Local => as_written(Choice::Local, "local"),
         BootPolicy::InstallOnce => match known.and_then(|known| known.installed.as_ref()) {
-            Some(_) if let Some(config) = known.and_then(HostHistory::half_written) => {
-                held(format!("the install of {config} did not end well; arm it again"))
+            Some(_) if let Some(begun) = known.and_then(HostHistory::writes_its_disk) => {
+                let Installing { config, at, .. } = begun;
+                held(format!("the install of {config}, begun {at}, has not reported yet"))
+            }
+            Some(_) if let Some(begun) = known.and_then(|known| known.unfinished.as_ref()) => {
+                let how = if begun.failed { "failed" } else { "never reported its end" };
+                held(format!("the install of {} {how}; arm it again", begun.config))
             }
             Some(installed) => Decision {
                 boots: Choice::Local,

@@ -93,9 +93,9 @@ pub struct HostHistory {
     /// An install script was given, and nothing was reported since.
     #[serde(default)]
     pub installing: Option<Installing>,
-    /// The config of an install that was begun and did not end well: what is on the disk, nobody knows.
+    /// An install that was begun and did not end well: what is on the disk, nobody knows.
     #[serde(default)]
-    pub unfinished: Option<String>,
+    pub unfinished: Option<Unfinished>,
     /// How often it was sent into an install since it was reported on, or armed.
     #[serde(default)]
     pub attempts: u32,
@@ -129,6 +129,13 @@ pub struct Installing {
     pub at: Moment,
     pub config: String,
     pub fetched_ignition: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    pub config: String,
+    /// It was reported; otherwise nothing was.
+    pub failed: bool,
 }
 
 /// A machine whose download fails asks again ten seconds later, for as long as it takes. One that comes back from an
@@ -230,7 +237,7 @@ impl HostHistory {
             }
             Event::Script { .. } => self.give_up(),
             Event::InstallFailed { config, .. } => {
-                self.unfinished = Some(config.clone());
+                self.unfinished = Some(Unfinished { config: config.clone(), failed: true });
                 self.installing = None;
                 self.attempts = 0;
             }
@@ -245,6 +252,7 @@ impl HostHistory {
             // A system that was installed before the host was armed may still be reporting.
             Event::Booted { config, .. } => match (&self.armed, &self.installing) {
                 (Some(arming), None) if at < arming.until => {
+                    self.unfinished = None;
                     self.installed.get_or_insert(Installed { at, config: config.clone() });
                     self.bootstrapped |= is_bootstrap_of(host, config);
                 }
@@ -264,8 +272,8 @@ impl HostHistory {
     /// An installer that has fetched its Ignition writes the disk, though its report may never arrive: under the name it
     /// had, there may be nobody any more.
     fn may_be_installed(&self) -> bool {
-        self.installed.is_some()
-            || self.installing.as_ref().is_some_and(|installing| installing.fetched_ignition)
+        let is_unheard_of = self.unfinished.as_ref().is_some_and(|unfinished| !unfinished.failed);
+        self.installed.is_some() || self.writes_its_disk().is_some() || is_unheard_of
     }
 
     /// Whether an install script that is given now is another attempt, not the same one again.
@@ -286,17 +294,16 @@ impl HostHistory {
         self.attempts = 0;
     }
 
-    /// An installer that has fetched its Ignition writes the disk.
     fn give_up(&mut self) {
-        if let Some(installing) = self.installing.take().filter(|installing| installing.fetched_ignition) {
-            self.unfinished = Some(installing.config);
+        if let Some(installing) = self.writes_its_disk() {
+            self.unfinished = Some(Unfinished { config: installing.config.clone(), failed: false });
         }
+        self.installing = None;
     }
 
-    /// The config of the install that may have left a disk half written.
-    pub fn half_written(&self) -> Option<&str> {
-        let installing = self.installing.as_ref().filter(|installing| installing.fetched_ignition);
-        installing.map(|installing| installing.config.as_str()).or(self.unfinished.as_deref())
+    /// The install that was begun, has fetched its Ignition, and has not reported.
+    pub fn writes_its_disk(&self) -> Option<&Installing> {
+        self.installing.as_ref().filter(|installing| installing.fetched_ignition)
     }
 }
 

@@ -116,20 +116,31 @@ pub fn run(args: PrepareReinstallArgs) -> anyhow::Result<ExitCode> {
         if !args.yes && !agreed().await? {
             bail!("nothing was done");
         }
-        let mut is_member_out = false;
+        // Also by an earlier run: `--skip etcd-member` says so.
+        let mut is_member_out = host.is_control_plane() && args.skip.contains(&Step::EtcdMember);
         for planned in plan.iter().filter(|planned| planned.not.is_none()) {
             super::tell(&format!("{} …\n", planned.step.name()));
             let name = planned.step.name();
-            preparation.carry_out(planned.step).await.with_context(|| match is_member_out {
-                false => format!("{name} failed; run it again when that is mended, or with --skip {name}"),
-                true => format!(
+            preparation.carry_out(planned.step).await.with_context(|| match (planned.step, is_member_out) {
+                (Step::EtcdMember, _) => format!(
+                    "{name} failed; run it again when that is mended, or with --skip {name}; the member may go even so: {KEEP_DOWN}"
+                ),
+                (_, false) => {
+                    format!("{name} failed; run it again when that is mended, or with --skip {name}")
+                }
+                (_, true) => format!(
                     "{name} failed; run it again with --skip etcd-member, which is done, when that is mended; {KEEP_DOWN}"
                 ),
             })?;
-            is_member_out |= planned.step == Step::EtcdMember;
+            is_member_out = match planned.step {
+                Step::EtcdMember => true,
+                // It starts anew, and not from its disk.
+                Step::Reboot => false,
+                _ => is_member_out,
+            };
         }
         super::tell(&format!("{}: ready to be installed anew\n", host.name));
-        if does(Step::EtcdMember) && !does(Step::Reboot) {
+        if is_member_out {
             super::tell(&format!("{KEEP_DOWN}\n"));
         }
         anyhow::Ok(ExitCode::SUCCESS)
@@ -181,6 +192,9 @@ impl Preparation<'_> {
     /// Whether there is a server that arms, which knows the host: it answers this to the same as that.
     async fn can_arm(&self) -> anyhow::Result<()> {
         let roster = self.server.roster_answer().await?;
+        if let Some(reason) = &roster.broken {
+            bail!("{}", super::hosts::broken(reason).trim());
+        }
         if !roster.hosts.iter().any(|entry| entry.name == self.host.name) {
             bail!("its inventory has no host {}", self.host.name);
         }

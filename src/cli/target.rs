@@ -111,14 +111,21 @@ impl Drop for Beside {
     }
 }
 
-/// With `sudo` it is root who writes, and the user's own file is to stay the user's.
+/// With `sudo` it is root who writes, and the user's own file is to stay the user's. In a folder of somebody else's it is
+/// not: whoever may write to /tmp could have put it there to be given the key.
 fn keep_owner(target: &Path, file: &File) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
     let before = match fs::metadata(target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         before => before?,
     };
-    let ours = file.metadata()?;
-    if before.uid() != ours.uid() { fchown(file, Some(before.uid()), Some(before.gid())) } else { Ok(()) }
+    if before.uid() == fs::metadata(folder(target))?.uid() {
+        fchown(file, Some(before.uid()), Some(before.gid()))
+    } else {
+        Ok(())
+    }
 }
 
 fn folder(target: &Path) -> &Path {
@@ -169,17 +176,21 @@ mod tests {
 
     /// Only root can give a file away; `./check` runs as root.
     #[test]
-    fn what_belongs_to_a_user_still_does_when_root_has_written_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config");
-        fs::write(&path, "old").unwrap();
-        if std::os::unix::fs::chown(&path, Some(1234), Some(1235)).is_err() {
-            assert!(!rustix::process::geteuid().is_root());
+    fn what_belongs_to_a_user_in_a_folder_of_theirs_still_does_when_root_has_written_it() {
+        if !rustix::process::geteuid().is_root() {
             return;
         }
-        assert!(Target::at(&path).unwrap().replace(|_| Ok("new".to_owned())).unwrap());
-        let now = fs::metadata(&path).unwrap();
-        assert_eq!((now.uid(), now.gid(), mode(&path).unwrap()), (1234, 1235, OWNER_ONLY));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        for (owner_of_folder, expected) in [(1234, (1234, 1235)), (0, (0, 0))] {
+            fs::write(&path, "old").unwrap();
+            std::os::unix::fs::chown(&path, Some(1234), Some(1235)).unwrap();
+            std::os::unix::fs::chown(folder.path(), Some(owner_of_folder), None).unwrap();
+            assert!(Target::at(&path).unwrap().replace(|_| Ok("new".to_owned())).unwrap());
+            let now = fs::metadata(&path).unwrap();
+            assert_eq!((now.uid(), now.gid()), expected);
+            assert_eq!(mode(&path).unwrap(), OWNER_ONLY);
+        }
     }
 
     #[test]

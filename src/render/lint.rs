@@ -32,10 +32,10 @@ pub fn lint(catalogue: &Catalogue, installed: &Installed, report: &mut Report) {
         keepalived::check(&mut lint);
         if path.ends_with(".service") || path.ends_with(".container") {
             unit::check(&mut lint);
-        } else if text.starts_with("#!/") {
-            script::check(&mut lint);
         } else if path.ends_with(".ipxe") {
             ipxe::check(&mut lint);
+        } else if text.starts_with("#!/") {
+            script::check(&mut lint);
         }
     }
     installed::check(catalogue, installed, report);

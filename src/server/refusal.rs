@@ -41,7 +41,9 @@ pub enum Refusal {
     Method(&'static str),
     #[error("this is for the operator at this machine's loopback, not for {0}")]
     NotLoopback(IpAddr),
-    #[error("{host} reports from its own address in the inventory, which {client} is not")]
+    #[error(
+        "{host} reports from its own address in the inventory, which {client} is not; `serve --secrets lan` takes reports from any address of the network that is nobody else's"
+    )]
     NotTheHost { host: HostName, client: IpAddr },
     #[error(
         "this came from a web page, or was made to a name that is none of this server's; ask by its address, without an Origin header"

@@ -30,6 +30,7 @@ fn on_host() -> Site {
 /// A change of a shipped template, what is then found, and where.
 const TRAPS: &[(&str, &str, &str, Severity, &str)] = &[
     ("ipxe/local.ipxe.j2", "#!ipxe\n", "\n#!ipxe\n", Error, "begins with the line `#!ipxe`"),
+    ("ipxe/local.ipxe.j2", "#!ipxe\n", "#!/usr/bin/ipxe\n", Error, "begins with the line `#!ipxe`"),
     (
         "configs/keepalived.conf.j2",
         "    init_fail\n",

@@ -45,6 +45,18 @@ fn only_a_secret_that_is_not_there_is_said_to_be_created() {
 }
 
 #[test]
+fn the_secrets_of_this_repository_are_known_to_everybody() {
+    let published = findings(|here| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for name in ["secrets/keepalived-auth-pass", "secrets/k3s-token"] {
+            fs::copy(root.join(name), here.join(name)).unwrap();
+        }
+    });
+    assert_eq!(published.matches("the example's secret, which everybody knows").count(), 2, "{published}");
+    assert!(!findings(|_| ()).contains("everybody knows"));
+}
+
+#[test]
 fn links_that_are_not_followed_are_named() {
     let found = findings(|here| {
         std::os::unix::fs::symlink(here.join("secrets"), here.join("static/fcos")).unwrap();

@@ -146,8 +146,10 @@ impl Task {
             let turned = steady.round(choice);
             nobody = if choice == Choice::Nobody { nobody + 1 } else { 0 };
             if nobody == ROUNDS_THAT_AGREE {
-                super::tell("nobody is good any more; what is wrong with each:\n");
-                self.say(&tried, None, false)?;
+                if current.is_some() {
+                    super::tell("nobody is good any more; what is wrong with each:\n");
+                    self.say(&tried, None, false)?;
+                }
                 self.access.check_dates(super::now()).map_err(super::refusal)?;
             }
             current = turned.or(current);

@@ -68,6 +68,11 @@ struct Server {
 
 impl Server {
     fn start(status: &'static str) -> Server {
+        Server::start_with(status, ROSTER)
+    }
+
+    fn start_with(status: &'static str, roster: &str) -> Server {
+        let roster = roster.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -84,7 +89,7 @@ impl Server {
                     request.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
                 }
                 let body =
-                    if request.starts_with("GET") && status == "200 OK" { ROSTER } else { "the body\n" };
+                    if request.starts_with("GET") && status == "200 OK" { &roster } else { "the body\n" };
                 let length = body.len();
                 seen.lock().unwrap().push(request);
                 write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
@@ -314,7 +319,18 @@ fn what_fails_after_the_member_is_out_says_so() {
         text.contains("--skip etcd-member, which is done") && text.contains("do not restart k3s"),
         "{text}"
     );
-    expect(0, world.run(&[&prepare[..], &["--skip", "etcd-member"]].concat()));
+    let text = expect(0, world.run(&[&prepare[..], &["--skip", "etcd-member"]].concat()));
+    assert!(text.contains("do not restart k3s"), "{text}");
+}
+
+#[test]
+fn a_server_that_installs_nobody_for_now_is_none_to_prepare_for() {
+    let Some(world) = world() else { return };
+    let server =
+        Server::start_with("200 OK", &ROSTER.replace("{\"hosts\"", "{\"broken\":\"line 7\",\"hosts\""));
+    let text = expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes", "--server", &server.url]));
+    assert!(text.contains("nobody is installed until it is mended: line 7"), "{text}");
+    assert_eq!(log(&world), PLANNING);
 }
 
 #[test]
