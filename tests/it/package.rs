@@ -24,3 +24,36 @@ fn ci_calls_check_and_nothing_else_and_both_are_executable() {
         assert_eq!(fs::metadata(top(script)).unwrap().permissions().mode() & 0o111, 0o111, "{script}");
     }
 }
+
+/// What the program carries lies where the container and the package have it too.
+#[test]
+fn what_is_compiled_in_is_copied_into_the_container_and_packed_into_the_crate() {
+    let (containerfile, manifest) =
+        (fs::read_to_string(top("Containerfile")).unwrap(), fs::read_to_string(top("Cargo.toml")).unwrap());
+    let mut found = 0;
+    let mut folders = vec![top("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                // What tests read is not built there.
+                folders.extend((path.file_name().unwrap() != "tests").then_some(path));
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let embedded = ["include_str!(\"", "include_bytes!(\"", "folder = \""];
+            for name in embedded
+                .iter()
+                .flat_map(|how| text.split(how).skip(1))
+                .filter_map(|rest| rest.split('"').next())
+            {
+                let top_level = name.split('/').find(|part| !part.contains('.') && !part.starts_with('$'));
+                let top_level = top_level.unwrap_or_else(|| panic!("{}: {name}", path.display()));
+                assert!(containerfile.contains(&format!("COPY {top_level} {top_level}\n")), "{name}");
+                assert!(manifest.contains(&format!("\"{top_level}\"")), "{name}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 0);
+}
