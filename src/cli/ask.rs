@@ -40,8 +40,7 @@ impl ServerArgs {
 
     /// The body of a good answer; the text of another one is the error.
     pub fn ask(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Bytes> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(self.answer(method, path, body))
+        super::wait_for(self.answer(method, path, body))?
     }
 
     /// The same, for who waits for other things as well.

@@ -98,8 +98,8 @@ pub struct Ssh {
     configuration: Arc<Configuration>,
 }
 
-/// The user's own configuration with our defaults at its end, and one demand before it: the first word that was said on a matter counts
-/// (ssh_config(5)). It has no name on any disk: ssh reads it through this process.
+/// The user's own configuration with our defaults at its end, and one demand before it: the first word that was said on
+/// a matter counts (ssh_config(5)). It has no name on any disk: ssh reads it through this process.
 #[derive(Debug)]
 struct Configuration(OwnedFd);
 
