@@ -12,6 +12,7 @@ mod k3s_offline;
 mod keepalived;
 mod namespace;
 mod netboot;
+mod reports;
 mod router;
 mod scripts;
 mod server;

@@ -21,7 +21,7 @@ fn shellcheck_finds_nothing_in_the_scripts() {
     }
     let old_k3s = Site::edited(|text| text.replace("v1.32.5+k3s1", "v1.30.4+k3s1"));
     let host = with_keepalived("health_check: {run_on: host}");
-    for (site, scripts) in [(Site::seed(), 2), (old_k3s, 2), (host, 3)] {
+    for (site, scripts) in [(Site::seed(), 8), (old_k3s, 8), (host, 9)] {
         let bundle = site.render();
         let mut checked = 0;
         for folder in ["pxe/configs", "pxe/scripts"] {
@@ -49,7 +49,8 @@ pub fn root_with_units(bundle: &Path) -> tempfile::TempDir {
         "usr/sbin/restorecon",
         "usr/local/bin/k3s-install.sh",
         "usr/local/bin/k3s-health.sh",
-        "usr/local/bin/pxe-serve-booted",
+        "usr/local/bin/pxe-serve-report",
+        "usr/local/bin/pxe-serve-failed",
         "usr/bin/sh",
     ] {
         let file = root.path().join(program);

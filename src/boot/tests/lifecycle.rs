@@ -119,6 +119,28 @@ fn a_late_report_of_the_system_before_does_not_disarm() {
 }
 
 #[test]
+fn a_system_that_boots_again_ends_no_installation_that_was_begun_since() {
+    let inventory = three("bootstrap");
+    let again = |config: &str| Event::Booted { config: config.into(), ignition: None, again: true };
+    let mut told = Told::new(&inventory);
+    told.happens("two", installed("two"));
+    told.happens("two", armed_for(&told, 600, false));
+    assert_eq!(told.boots("two", InstallForm::KernelArguments), install("two"));
+    told.happens("two", ignition("two"));
+    // The installer stopped before it wrote anything; somebody started the machine from its disk.
+    told.happens("two", again("two"));
+    told.now += 60;
+    assert_eq!(told.boots("two", InstallForm::KernelArguments), install("two"), "it is armed still");
+    assert_eq!(told.history.of("two").unwrap().installed.as_ref().unwrap().at, at(0));
+    // After the journal was lost, who boots again is known again.
+    let mut lost = Told::new(&inventory);
+    lost.happens("one", again("one-bootstrap"));
+    assert_eq!(lost.now("one"), Choice::Local);
+    lost.happens("one", armed_for(&lost, 600, false));
+    assert_eq!(lost.now("one"), install("one-reinstall"), "there is a cluster");
+}
+
+#[test]
 fn a_clock_that_went_back_does_not_lengthen_an_arming() {
     let inventory = three("reinstall");
     let mut told = Told::new(&inventory);

@@ -27,14 +27,23 @@ enum Step {
 enum Kind {
     Installed,
     Booted,
+    BootedAgain,
     Ignition,
     Failed,
+    /// Whatever else a node says.
+    Stage(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let host = || 0..2_usize;
-    let kind =
-        prop_oneof![Just(Kind::Installed), Just(Kind::Booted), Just(Kind::Ignition), Just(Kind::Failed)];
+    let kind = prop_oneof![
+        Just(Kind::Installed),
+        Just(Kind::Booted),
+        Just(Kind::BootedAgain),
+        Just(Kind::Ignition),
+        Just(Kind::Failed),
+        (0..5_u8).prop_map(Kind::Stage),
+    ];
     prop_oneof![
         8 => host().prop_map(Step::Boot),
         8 => (host(), kind).prop_map(|(host, kind)| Step::Report(host, kind)),
@@ -127,7 +136,7 @@ proptest! {
                         _ => name.to_owned(),
                     };
                     let beside = &mut machines[machine];
-                    if matches!(kind, Kind::Installed | Kind::Booted) {
+                    if matches!(kind, Kind::Installed | Kind::Booted | Kind::BootedAgain) {
                         beside.reported_installed = true;
                         is_bootstrapped |= bootstraps;
                     }
@@ -136,12 +145,18 @@ proptest! {
                     }
                     if matches!(kind, Kind::Ignition) {
                         beside.fetched_ignition = true;
-                    } else {
+                    } else if !matches!(kind, Kind::Stage(_) | Kind::BootedAgain) {
                         beside.sent_to_install = 0;
                     }
                     told.reports(name, match kind {
                         Kind::Installed => installed(&config),
                         Kind::Booted => booted(&config),
+                        Kind::BootedAgain => Event::Booted { config, ignition: None, again: true },
+                        Kind::Stage(0) => Event::Layering { config, message: String::new() },
+                        Kind::Stage(1) => Event::Rebooting { config, message: String::new() },
+                        Kind::Stage(2) => Event::K3sStarted { config },
+                        Kind::Stage(3) => Event::Joined { config, ca_sha256: None },
+                        Kind::Stage(_) => Event::StepFailed { config, message: "a.service: timeout".into() },
                         Kind::Ignition => ignition(&config),
                         Kind::Failed => Event::InstallFailed { config, message: "no disk".into() },
                     });

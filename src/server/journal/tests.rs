@@ -21,7 +21,7 @@ fn events() -> Vec<(HostName, Dated)> {
         ("one", Event::File { path: "pxe/configs/k3s-token".into(), sha256: None }),
         ("one", Event::Installed { config: config(), ignition: None }),
         ("two", Event::Armed { until: Moment::from_unix(2_000_000_000), bootstrap: false }),
-        ("one", Event::Booted { config: config(), ignition: None }),
+        ("one", Event::Booted { config: config(), ignition: None, again: false }),
     ];
     let dated = |(seconds, (name, event)): (usize, (&str, Event))| {
         (host(name), Dated { at: Moment::from_unix(1_800_000_000 + seconds as u64), event })

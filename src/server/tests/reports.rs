@@ -46,6 +46,7 @@ async fn what_is_no_report_is_refused_with_the_reason() {
         (r#"{"event":"booted"}"#, "missing field `config`"),
         (r#"{"event":"booted","config":"lenovo2"}"#, "no config \"lenovo2\""),
         (r#"{"event":"booted","config":"lenovo1","ignition":"0123"}"#, "no SHA-256"),
+        (r#"{"event":"joined","config":"lenovo1","ca_sha256":"0123"}"#, "`ca_sha256` is no SHA-256"),
         (&long, "longer than 4096 bytes"),
     ] {
         let reply = site.post(LENOVO1, "/pxe/events/lenovo1", body).await;
@@ -66,6 +67,36 @@ async fn what_was_said_is_kept_without_what_a_terminal_would_act_upon() {
     );
     assert_eq!(site.post(LENOVO1, "/pxe/events/lenovo1", &report).await.status, 204);
     assert_eq!(site.events("lenovo1").await, ["install of lenovo1-bootstrap failed: no [2J disk at all"]);
+}
+
+#[tokio::test]
+async fn each_stage_of_a_node_is_taken_with_what_it_says_of_it() {
+    let site = Site::new();
+    let digest = "ab".repeat(32);
+    for (fields, event) in [
+        (r#""event":"booted""#.to_owned(), "booted lenovo1 from its disk"),
+        (r#""event":"booted","again":true"#.to_owned(), "booted lenovo1 from its disk"),
+        (
+            r#""event":"layering","message":"k3s-selinux""#.to_owned(),
+            "adds packages to its operating system: k3s-selinux",
+        ),
+        (r#""event":"rebooting","message":"for k3s-selinux""#.to_owned(), "reboots: for k3s-selinux"),
+        (r#""event":"k3s_started""#.to_owned(), "k3s started"),
+        (format!(r#""event":"joined","ca_sha256":"{digest}""#), "joined the cluster"),
+        (
+            r#""event":"step_failed","message":"k3s-install.service: exit-code\ncurl:\u202e no\u200b host""#
+                .to_owned(),
+            "a step failed: k3s-install.service: exit-code curl: no host",
+        ),
+    ] {
+        let report = format!(r#"{{{fields},"config":"lenovo1"}}"#);
+        assert_eq!(site.post(LENOVO1, "/pxe/events/lenovo1", &report).await.status, 204, "{report}");
+        assert_eq!(site.events("lenovo1").await.last().unwrap(), event);
+    }
+    let long = format!(r#"{{"event":"step_failed","config":"lenovo1","message":"{}"}}"#, "é".repeat(1500));
+    assert_eq!(site.post(LENOVO1, "/pxe/events/lenovo1", &long).await.status, 204);
+    let kept = site.events("lenovo1").await.last().unwrap().chars().count();
+    assert_eq!(kept, "a step failed: ".len() + 1000);
 }
 
 #[tokio::test]
