@@ -311,7 +311,7 @@ impl HostHistory {
 
     /// An installer that has fetched its Ignition writes the disk, though its report may never arrive: under the name it
     /// had, there may be nobody any more.
-    fn may_be_installed(&self) -> bool {
+    pub fn may_be_installed(&self) -> bool {
         let is_unheard_of = self.unfinished.as_ref().is_some_and(|unfinished| !unfinished.failed);
         self.installed.is_some() || self.writes_its_disk().is_some() || is_unheard_of
     }

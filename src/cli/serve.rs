@@ -26,13 +26,12 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub listen: Vec<SocketAddr>,
 
-    /// Who may fetch files that carry a secret, by the address they come from. Behind a proxy every client has the
-    /// proxy's address
+    /// Who may fetch files that carry a secret, by the address they come from; what came through a proxy never may
     #[arg(long, value_name = "WHO", value_enum, default_value_t)]
     pub secrets: SecretsPolicy,
 
-    /// A folder of its own, made if need be, in which earlier generations survive a restart; it will hold secrets
-    /// [default: keep them in memory]
+    /// A folder of its own, made if need be, in which what happened to the hosts and earlier generations survive a
+    /// restart, and in which the operator's socket lies; it will hold secrets [default: keep all in memory, arm nobody]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 

@@ -1,4 +1,4 @@
-//! `/pxe/hosts`, for the operator at this machine: all hosts, and the word that one of them may be installed again.
+//! `/pxe/hosts`, for the operator: all hosts, and the word that one of them may be installed again.
 
 use std::time::Duration;
 

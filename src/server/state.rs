@@ -18,6 +18,7 @@ use crate::ids::HostName;
 use super::access::SecretsPolicy;
 use super::archive::Archive;
 use super::journal::Chronicle;
+use super::peer::Peer;
 use super::refusal::Refusal;
 use super::static_file;
 
@@ -32,7 +33,7 @@ pub struct ServerState {
     /// Whose turn it is to read from `--static`.
     pub static_reads: Arc<Semaphore>,
     /// Who was already warned about, so that a retrying client does not fill the log.
-    warned: Mutex<BTreeSet<(IpAddr, String)>>,
+    warned: Mutex<BTreeSet<(Peer, String)>>,
 }
 
 /// One moment. `served` without `failure`: all is well; both: an edit is broken and the last good one is served.
@@ -87,7 +88,7 @@ impl ServerState {
     }
 
     /// Whether this is the first time; forgets everybody when it knows too many.
-    pub fn first_warning(&self, client: IpAddr, path: &str) -> bool {
+    pub fn first_warning(&self, client: Peer, path: &str) -> bool {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.len() >= WARNED_CLIENTS {
             warned.clear();

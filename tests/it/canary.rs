@@ -84,7 +84,7 @@ fn the_server_says_no_secret_but_in_the_artifacts_that_carry_one() {
     let catalogue = site.load().generation.unwrap().catalogue;
     let state = tempfile::tempdir().unwrap();
     for more in [&[][..], &["--state-dir", state.path().to_str().unwrap()]] {
-        let served = Served::start(&site.sources(), more);
+        let served = Served::start(&site.sources(), &[more, &["--secrets", "loopback"]].concat());
         for (path, artifact) in catalogue.iter() {
             let mut targets = vec![
                 format!("/{path}x"),

@@ -64,10 +64,10 @@ const NAMES: [[&str; 2]; 2] = [["one", "uno"], ["two", "due"]];
 struct Beside {
     /// Which of its names the inventory has.
     name: usize,
-    /// Under either of its names.
-    reported_installed: bool,
     /// From when, until when, and whether to bootstrap: under each of its names.
     armed: [Option<(u64, u64, bool)>; 2],
+    /// Since it was armed under that name: the word may be used up.
+    reported: [bool; 2],
     /// Since somebody looked.
     sent_to_install: u32,
     fetched_ignition: bool,
@@ -121,6 +121,7 @@ proptest! {
                     told.happens(name(machine), armed_for(&told, time, bootstrap));
                     let beside = &mut machines[machine];
                     beside.armed[beside.name] = Some((told.now, told.now + time, bootstrap));
+                    beside.reported[beside.name] = false;
                     beside.sent_to_install = 0;
                 }
                 Step::Disarm(machine) => {
@@ -137,7 +138,7 @@ proptest! {
                     };
                     let beside = &mut machines[machine];
                     if matches!(kind, Kind::Installed | Kind::Booted | Kind::BootedAgain) {
-                        beside.reported_installed = true;
+                        beside.reported[beside.name] = true;
                         is_bootstrapped |= bootstraps;
                     }
                     if matches!(kind, Kind::Installed) {
@@ -170,14 +171,13 @@ proptest! {
                     let word = beside.armed[beside.name]
                         .filter(|(from, until, _)| *from <= now + 300 && now < *until);
                     if let Choice::Install(config) = boots {
-                        let is_new = !beside.reported_installed && !is_damaged;
-                        prop_assert!(word.is_some() || is_new, "{config} over what may be an installed system");
+                        prop_assert!(word.is_some(), "{config} without an operator's word");
                         let by_word = word.is_some_and(|(_, _, bootstrap)| bootstrap);
                         let is_second = config.ends_with("-bootstrap") && (is_bootstrapped || is_damaged);
                         prop_assert!(by_word || !is_second, "a second cluster");
                         beside.sent_to_install += 1;
-                    } else if !beside.reported_installed && beside.sent_to_install < 3 && !is_damaged {
-                        prop_assert!(silent || beside.fetched_ignition, "an empty disk is not started from");
+                    } else if word.is_some() && !beside.reported[beside.name] && beside.sent_to_install < 3 {
+                        prop_assert!(silent && beside.fetched_ignition, "an operator's word does not hold");
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Requests from any address, straight to the routes, over a site that boots.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,18 +11,23 @@ use tower::ServiceExt as _;
 
 use crate::boot::Roster;
 use crate::server::archive::Archive;
-use crate::server::connection::Endpoints;
 use crate::server::journal::Chronicle;
+use crate::server::peer::Peer;
 use crate::server::routes::routes;
 use crate::server::state::{Failure, Served, ServerState, Status};
 use crate::server::{KEEP_GENERATIONS_FOR, SecretsPolicy};
 
 use super::site::{IGNITION, SCRIPT, public, with};
 
-pub const LENOVO1: [u8; 4] = [192, 168, 26, 5];
-pub const LENOVO2: [u8; 4] = [192, 168, 26, 6];
-pub const STRANGER: [u8; 4] = [192, 168, 26, 99];
-pub const OPERATOR: [u8; 4] = [127, 0, 0, 1];
+pub const LENOVO1: Peer = at([192, 168, 26, 5]);
+pub const LENOVO2: Peer = at([192, 168, 26, 6]);
+pub const STRANGER: Peer = at([192, 168, 26, 99]);
+pub const OPERATOR: Peer = Peer::Operator;
+pub const LOOPBACK: Peer = Peer::ThisMachine(IpAddr::V4(Ipv4Addr::LOCALHOST));
+
+const fn at([a, b, c, d]: [u8; 4]) -> Peer {
+    Peer::Network(IpAddr::V4(Ipv4Addr::new(a, b, c, d)))
+}
 
 const SCRIPTS: [&str; 9] = [
     "pxe/boot.ipxe",
@@ -95,14 +100,13 @@ impl Site {
 
     pub async fn ask(
         &self,
-        peer: [u8; 4],
+        peer: Peer,
         method: &str,
         uri: &str,
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Reply {
-        let ends = Endpoints::new(IpAddr::from(peer), IpAddr::from([192, 168, 26, 1]));
-        let mut request = Request::builder().method(method).uri(uri).extension(ends);
+        let mut request = Request::builder().method(method).uri(uri).extension(peer);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -113,17 +117,21 @@ impl Site {
         Reply { status: head.status.as_u16(), headers: head.headers, text }
     }
 
-    pub async fn get(&self, peer: [u8; 4], uri: &str) -> Reply {
+    pub async fn get(&self, peer: Peer, uri: &str) -> Reply {
         self.ask(peer, "GET", uri, &[("user-agent", "curl/8")], "").await
     }
 
     /// As iPXE asks.
-    pub async fn boot(&self, peer: [u8; 4], uri: &str) -> Reply {
+    pub async fn boot(&self, peer: Peer, uri: &str) -> Reply {
         self.ask(peer, "GET", uri, &[("user-agent", "iPXE/1.21.1+ (g1234)")], "").await
     }
 
-    pub async fn post(&self, peer: [u8; 4], uri: &str, body: &str) -> Reply {
+    pub async fn post(&self, peer: Peer, uri: &str, body: &str) -> Reply {
         self.ask(peer, "POST", uri, &[("host", "192.168.26.1")], body.to_owned()).await
+    }
+
+    pub async fn arms(&self, host: &str) {
+        assert_eq!(self.post(OPERATOR, &format!("/pxe/hosts/{host}/arm"), "").await.status, 204);
     }
 
     pub async fn roster(&self) -> Roster {

@@ -7,16 +7,23 @@ use axum::body::Body;
 use axum::body::Bytes;
 
 use crate::server::SecretsPolicy;
+use crate::server::peer::Peer;
 
-use super::asking::{LENOVO1, LENOVO2, OPERATOR, STRANGER, Site};
+use super::asking::{LENOVO1, LENOVO2, LOOPBACK, OPERATOR, STRANGER, Site};
 
 const BOOTED: &str = r#"{"event":"booted","config":"lenovo1"}"#;
 
 #[tokio::test]
-async fn a_host_reports_for_itself_and_this_machine_for_it() {
-    for (peer, status) in
-        [(LENOVO1, 204), (OPERATOR, 204), ([192, 168, 26, 1], 204), (LENOVO2, 403), (STRANGER, 403)]
-    {
+async fn a_host_reports_for_itself_and_the_operator_for_it() {
+    let own_address = Peer::ThisMachine([192, 168, 26, 1].into());
+    for (peer, status) in [
+        (LENOVO1, 204),
+        (OPERATOR, 204),
+        (LOOPBACK, 403),
+        (own_address, 403),
+        (LENOVO2, 403),
+        (STRANGER, 403),
+    ] {
         let site = Site::new();
         assert_eq!(site.post(peer, "/pxe/events/lenovo1", BOOTED).await.status, status, "{peer:?}");
         assert_eq!(site.events("lenovo1").await.len(), usize::from(status == 204), "{peer:?}");
@@ -27,7 +34,9 @@ async fn a_host_reports_for_itself_and_this_machine_for_it() {
 #[tokio::test]
 async fn who_may_have_a_hosts_secrets_by_its_network_reports_for_it_as_well() {
     let site = Site::with_secrets(SecretsPolicy::Lan);
-    for (peer, status) in [(STRANGER, 204), (LENOVO2, 403), ([10, 0, 0, 1], 403)] {
+    for (peer, status) in
+        [(STRANGER, 204), (LENOVO2, 403), (LOOPBACK, 403), (Peer::Network([10, 0, 0, 1].into()), 403)]
+    {
         assert_eq!(site.post(peer, "/pxe/events/lenovo1", BOOTED).await.status, status, "{peer:?}");
     }
     let page = [("host", "192.168.26.1"), ("origin", "http://evil.example")];
@@ -106,6 +115,22 @@ async fn a_page_in_an_operators_browser_reports_nothing() {
         let reply = site.ask(OPERATOR, "POST", "/pxe/events/lenovo1", headers, BOOTED).await;
         assert_eq!(reply.status, 403, "{headers:?}");
     }
+}
+
+#[tokio::test]
+async fn a_report_that_was_forwarded_does_not_count() {
+    let site = Site::with_secrets(SecretsPolicy::Lan);
+    for peer in [LENOVO1, STRANGER, OPERATOR] {
+        let headers = [("host", "192.168.26.1"), ("x-forwarded-for", "192.168.26.5")];
+        let reply = site.ask(peer, "POST", "/pxe/events/lenovo1", &headers, BOOTED).await;
+        assert_eq!(reply.status, 403, "{peer}");
+        assert!(reply.text.contains("x-forwarded-for"), "{}", reply.text);
+    }
+    // Nor is it noted what somebody fetched through one.
+    site.ask(LENOVO1, "GET", "/pxe/boot.ipxe", &[("via", "1.1 squid")], "").await;
+    site.ask(LENOVO1, "GET", "/pxe/ipxe/lenovo1.ipxe", &[("via", "1.1 squid"), ("user-agent", "iPXE/1")], "")
+        .await;
+    assert_eq!(site.events("lenovo1").await, [""; 0]);
 }
 
 #[tokio::test]
