@@ -36,7 +36,7 @@ const ATTEMPTS_MAX: u32 = 3;
 
 /// A router without a battery starts in the past, and NTP sets it right: an arming that lies further in the future than
 /// clocks drift was made before the clock went back, and how much of it is over nobody knows.
-const CLOCK_DRIFT: Duration = Duration::from_secs(300);
+pub(super) const CLOCK_DRIFT: Duration = Duration::from_secs(300);
 
 pub fn decide(inventory: &Inventory, host: &Host, history: &History, now: Moment) -> Decision {
     let decision = promised(inventory, host, history, now);

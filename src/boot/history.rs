@@ -10,7 +10,7 @@ use crate::catalogue::Sha256;
 use crate::ids::{HostName, MacAddr};
 use crate::inventory::Host;
 
-use super::{Choice, Doubt, Moment};
+use super::{Choice, Doubt, Moment, RebootLock, ReleasedBy};
 
 /// One thing that happened to a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +94,14 @@ pub enum Event {
         bootstrap: bool,
     },
     Disarmed,
+    /// It asked whether it may reboot into an update, and may.
+    RebootLocked {
+        id: String,
+    },
+    /// It is back, or an operator knows better.
+    RebootReleased {
+        by: ReleasedBy,
+    },
     /// It boots or reports, and these are its MACs by the inventory.
     Hardware {
         macs: BTreeSet<MacAddr>,
@@ -133,6 +141,9 @@ pub struct HostHistory {
     /// Its bootstrap config was installed once.
     #[serde(default)]
     pub bootstrapped: bool,
+    /// It may be rebooting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reboot: Option<RebootLock>,
     /// By which it is known again under another name.
     #[serde(default)]
     pub macs: BTreeSet<MacAddr>,
@@ -277,9 +288,16 @@ impl HostHistory {
                     installing.fetched_ignition = true;
                 }
             }
-            Event::Installed { config, .. } => self.finish(host, at, config),
+            // What is on the disk now was never told that it may reboot.
+            Event::Installed { config, .. } => {
+                self.reboot = None;
+                self.finish(host, at, config);
+            }
             // Whether there is a cluster is not presumed.
-            Event::PresumedInstalled { config } => self.finish_install(at, config),
+            Event::PresumedInstalled { config } => {
+                self.reboot = None;
+                self.finish_install(at, config);
+            }
             // What was installed before is on the disk still, whatever was to be installed since.
             Event::Booted { config, again: true, .. } => {
                 self.unfinished = None;
@@ -302,6 +320,8 @@ impl HostHistory {
                 self.attempts = 0;
             }
             Event::Disarmed => self.armed = None,
+            Event::RebootLocked { id } => self.reboot = Some(RebootLock { at, id: id.clone() }),
+            Event::RebootReleased { .. } => self.reboot = None,
             Event::Hardware { macs } => self.macs = macs.clone(),
             Event::File { .. } | Event::Image { .. } => {}
             Event::Layering { .. } | Event::Rebooting { .. } | Event::K3sStarted { .. } => {}
@@ -374,6 +394,13 @@ impl fmt::Display for Event {
             Event::Armed { until, bootstrap: true } => write!(f, "armed to bootstrap until {until}"),
             Event::Hardware { .. } => f.write_str("was known by its MACs"),
             Event::Disarmed => f.write_str("disarmed"),
+            Event::RebootLocked { .. } => f.write_str("may reboot into an update"),
+            Event::RebootReleased { by: ReleasedBy::Host } => {
+                f.write_str("is back, and released the reboot lock")
+            }
+            Event::RebootReleased { by: ReleasedBy::Operator } => {
+                f.write_str("reboot lock released by an operator")
+            }
         }
     }
 }

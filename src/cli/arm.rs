@@ -41,7 +41,7 @@ pub struct ArmArgs {
     operator: OperatorArgs,
 }
 
-fn parse_name(text: &str) -> Result<HostName, String> {
+pub fn parse_name(text: &str) -> Result<HostName, String> {
     text.parse().map_err(|error| format!("{error}"))
 }
 

@@ -47,6 +47,11 @@ fn to_text(roster: &Roster, now: Moment) -> String {
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
     }
+    let reboots: String = roster.hosts.iter().filter_map(|host| reboot(host, now)).collect();
+    if !reboots.is_empty() {
+        text.push('\n');
+        text.push_str(&reboots);
+    }
     if !roster.unknown.is_empty() {
         text.push_str("\nMachines that are no host of the inventory:\n");
         roster.unknown.iter().for_each(|stranger| text.push_str(&describe(stranger, now)));
@@ -75,6 +80,19 @@ fn row(host: &HostEntry, now: Moment) -> [String; 6] {
         last.map_or("-".into(), |last| short(last.event.to_string())),
         last.map_or("-".into(), |last| ago(now.since(last.at))),
     ]
+}
+
+/// Who holds the reboot lock, and that it holds it for too long.
+fn reboot(host: &HostEntry, now: Moment) -> Option<String> {
+    let lock = host.history.reboot.as_ref()?;
+    let (name, since) = (&host.name, ago(now.since(lock.at)));
+    let overdue = match lock.is_overdue(now) {
+        true => format!(
+            ": it is not back, and nobody else like it may reboot until it is, or until `pxe-serve unlock {name}`"
+        ),
+        false => String::new(),
+    };
+    Some(format!("{name} holds the reboot lock since {} ({since}){overdue}\n", lock.at))
 }
 
 /// What a machine reports may be long, and --json has all of it.

@@ -7,6 +7,7 @@ mod hosts;
 mod keepalived;
 mod network;
 mod offline;
+mod updates;
 
 use std::cell::RefCell;
 
@@ -44,7 +45,7 @@ impl Checker<'_> {
 }
 
 /// The checked inventory, or `None` with at least one error in the report.
-pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory> {
+pub fn check(mut raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory> {
     let checker = Checker { report };
     let settings = hosts::settings_of(&raw, &checker);
     hosts::check_identities(&raw.hosts, &checker);
@@ -57,6 +58,7 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
     let fcos = fcos::build(&raw, &settings, &checker);
     let hosts = hosts::build(&raw.hosts, settings, &priorities, bootstrap_host.as_ref(), &checker);
     let offline = offline::offline(&raw.k3s, &hosts, &checker);
+    let updates = updates::build(std::mem::take(&mut raw.updates), priorities.len(), &checker);
     if report.borrow().has_errors() {
         return None;
     }
@@ -102,6 +104,7 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
             offline,
         },
         fcos: fcos?,
+        updates,
         hosts,
     })
 }

@@ -15,6 +15,7 @@ use crate::ids::{
 };
 
 use super::images::ImageNames;
+use super::updates::Updates;
 
 /// Everything `inventory.yaml` says, defaults filled in.
 #[derive(Debug, Clone)]
@@ -26,6 +27,7 @@ pub struct Inventory {
     pub keepalived: Keepalived,
     pub k3s: K3s,
     pub fcos: Fcos,
+    pub updates: Updates,
     /// In the order of the file: priorities, and who is "first", follow it.
     pub hosts: Vec<Host>,
 }

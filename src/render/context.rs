@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::catalogue::ArtifactPath;
 use crate::inventory::{
     Arch, BootImages, DiskFormat, Host, InstallAs, InstallForm, Inventory, Phase, Role, Transport,
+    UpdateStrategy, UpdateWindow, Updates,
 };
 
 use super::Site;
@@ -33,6 +34,7 @@ struct HostContext<'i> {
     serial: Option<&'i str>,
     interface: &'i str,
     role: &'static str,
+    update_group: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     priority: Option<u8>,
     /// The VRRP instances of a control plane: one for each family of VIPs.
@@ -88,6 +90,7 @@ impl<'s> Contexts<'s> {
                 phase => phase(inventory.k3s.phase),
             },
             fcos => fcos(inventory, &site.images, Arch::X86_64),
+            updates => updates(&inventory.updates),
             hosts => hosts,
         };
         Contexts { inventory, images: &site.images, offline: offline.clone(), site: values }
@@ -141,6 +144,20 @@ fn fcos(inventory: &Inventory, images: &BootImages, arch: Arch) -> Value {
     }
 }
 
+fn updates(updates: &Updates) -> Value {
+    let strategy = match updates.strategy {
+        UpdateStrategy::Coordinated => "coordinated",
+        UpdateStrategy::Windows => "windows",
+        UpdateStrategy::Off => "off",
+    };
+    let window = |window: &UpdateWindow| {
+        let days: Vec<String> = window.days.iter().map(ToString::to_string).collect();
+        context! { days, start => window.start(), length_minutes => window.length_minutes }
+    };
+    let windows: Vec<Value> = updates.windows.iter().map(window).collect();
+    context! { strategy, windows, drains => updates.drain_kubeconfig.is_some() }
+}
+
 fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Bootstrap => "bootstrap",
@@ -159,6 +176,7 @@ fn host_context(inventory: &Inventory, host: &Host) -> Value {
         uuid: host.uuid.as_ref().map(|uuid| uuid.as_str()),
         serial: host.serial.as_ref().map(|serial| serial.as_str()),
         interface: host.interface.as_str(),
+        update_group: host.update_group(),
         role: match host.role {
             Role::ControlPlane { .. } => "control_plane",
             Role::Worker => "worker",

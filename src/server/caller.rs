@@ -12,7 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
 use crate::ids::HostName;
-use crate::inventory::Inventory;
+use crate::inventory::{Host, Inventory};
 
 use super::access::{SecretsPolicy, is_lan, is_name_of_ours};
 use super::peer::Peer;
@@ -85,6 +85,13 @@ impl Caller {
     /// Not in the name of somebody whom only a proxy knows.
     pub fn must_be_direct(&self) -> Result<(), Refusal> {
         self.forwarded.clone().map_or(Ok(()), |header| Err(Refusal::Forwarded { header }))
+    }
+
+    /// The host whose address this is, and nobody in its stead: a FleetLock client does not say which host it is.
+    pub fn must_be_a_host<'i>(&self, inventory: &'i Inventory) -> Result<&'i Host, Refusal> {
+        self.must_be_direct()?;
+        let host = self.peer.network().and_then(|address| inventory.host_at(address));
+        host.ok_or(Refusal::NoHostAt(self.peer))
     }
 
     fn must_mean_us(&self, inventory: &Inventory) -> Result<(), Refusal> {

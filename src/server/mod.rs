@@ -15,6 +15,7 @@ mod connection;
 mod error;
 mod fetched;
 mod find;
+mod fleetlock;
 mod health;
 mod hosts;
 mod inputs;
@@ -24,8 +25,10 @@ mod listing;
 mod log;
 mod negotiate;
 mod operator;
+mod overdue;
 mod peer;
 mod precondition;
+mod readiness;
 mod refusal;
 mod reload;
 mod report;
@@ -59,6 +62,7 @@ pub use error::Error;
 pub use hosts::{ARM_FOR, Arm};
 pub use log::LogFormat;
 pub use operator::OPERATOR_SOCKET;
+pub use readiness::AskReadiness;
 
 use archive::Archive;
 use inputs::Inputs;
@@ -139,7 +143,8 @@ impl Server {
         let operator = state_dir.as_deref().map(operator::bind).transpose()?.flatten();
         let archive =
             Archive::open(config.keep_generations_for, limits.archive_bytes.clone(), state_dir.clone())?;
-        let state = Arc::new(ServerState::new(config.secrets, archive, Chronicle::open(state_dir)?));
+        let state = ServerState::new(config.secrets, archive, Chronicle::open(state_dir)?);
+        let state = Arc::new(state.asking(config.readiness.clone()));
         let reloader = Reloader::new(Arc::new(load), state.clone());
         let (inputs, unfinished) = watch::load(&reloader, &Inputs::default(), Trigger::Start).await;
         let mut beside = Beside::default();
@@ -160,7 +165,9 @@ impl Server {
         let Server { listeners, operator, limits, state, reloader, inputs, asked, beside } = self;
         let watch = Watch { reloader, inputs, notifier, limits: limits.clone(), asked, beside };
         let watching = tokio::spawn(watch.run());
+        let overdue = tokio::spawn(overdue::watch(state.clone()));
         listen::accept(listeners, operator, routes::routes(state), limits, stop).await;
         watching.abort();
+        overdue.abort();
     }
 }

@@ -37,6 +37,10 @@ pub enum Refusal {
     Superseded { path: ArtifactPath, wanted: Sha256, current: Sha256 },
     #[error("there is no host {0}; `pxe-serve hosts` lists them")]
     NoHost(String),
+    #[error("{0} holds no reboot lock")]
+    NoRebootLock(HostName),
+    #[error("{0} is the address of no host of the inventory; each asks from its own whether it may reboot")]
+    NoHostAt(Peer),
     #[error("only {0} is answered here")]
     Method(&'static str),
     #[error(
@@ -85,7 +89,8 @@ impl Refusal {
             Refusal::NotTheOperator(_) | Refusal::Forwarded { .. } => StatusCode::FORBIDDEN,
             Refusal::NotTheHost { .. } | Refusal::Forged => StatusCode::FORBIDDEN,
             Refusal::Unknown(_) | Refusal::Superseded { .. } => StatusCode::NOT_FOUND,
-            Refusal::NoHost(_) => StatusCode::NOT_FOUND,
+            Refusal::NoHost(_) | Refusal::NoRebootLock(_) => StatusCode::NOT_FOUND,
+            Refusal::NoHostAt(_) => StatusCode::FORBIDDEN,
             // What curl --retry comes again for.
             Refusal::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,

@@ -11,7 +11,7 @@ use crate::site::{CANARY_PASSWORD, CANARY_TOKEN, Site};
 /// What is derived from the token is as secret as the token.
 fn node_password(host: &str) -> String {
     let k3s_token = K3sToken::parse(CANARY_TOKEN).unwrap();
-    Secrets { auth_pass: None, auth_hmac: None, k3s_token }.node_password(host)
+    Secrets { auth_pass: None, auth_hmac: None, k3s_token, drain_kubeconfig: None }.node_password(host)
 }
 
 #[track_caller]

@@ -31,4 +31,5 @@ mod serving;
 mod site;
 mod static_files;
 mod templates;
+mod updates;
 mod views;

@@ -1,6 +1,7 @@
 //! Requests from any address, straight to the routes, over a site that boots.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -15,7 +16,8 @@ use crate::server::journal::Chronicle;
 use crate::server::peer::Peer;
 use crate::server::routes::routes;
 use crate::server::state::{Failure, Served, ServerState, Status};
-use crate::server::{KEEP_GENERATIONS_FOR, SecretsPolicy};
+use crate::server::state_dir::StateDir;
+use crate::server::{AskReadiness, KEEP_GENERATIONS_FOR, SecretsPolicy};
 
 use super::site::{IGNITION, SCRIPT, public, with};
 
@@ -25,7 +27,7 @@ pub const STRANGER: Peer = at([192, 168, 26, 99]);
 pub const OPERATOR: Peer = Peer::Operator;
 pub const LOOPBACK: Peer = Peer::ThisMachine(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
-const fn at([a, b, c, d]: [u8; 4]) -> Peer {
+pub const fn at([a, b, c, d]: [u8; 4]) -> Peer {
     Peer::Network(IpAddr::V4(Ipv4Addr::new(a, b, c, d)))
 }
 
@@ -89,11 +91,23 @@ impl Site {
     }
 
     fn over(secrets: SecretsPolicy) -> Site {
-        let archive = Archive::open(KEEP_GENERATIONS_FOR, 0..=1 << 20, None).unwrap();
         let chronicle = Chronicle::open(None).unwrap();
         // As with a state directory.
         chronicle.history().doubt = None;
-        let state = Arc::new(ServerState::new(secrets, archive, chronicle));
+        Site::of(secrets, chronicle, AskReadiness::default())
+    }
+
+    /// Whether the cluster's servers are ready; with a journal on the disk, or one that is as good.
+    pub fn that_asks(readiness: AskReadiness, state_dir: Option<&Path>) -> Site {
+        let dir = state_dir.map(|path| Arc::new(StateDir::open(path).unwrap()));
+        let chronicle = Chronicle::open(dir).unwrap();
+        chronicle.history().doubt = None;
+        Site::of(SecretsPolicy::default(), chronicle, readiness)
+    }
+
+    fn of(secrets: SecretsPolicy, chronicle: Chronicle, readiness: AskReadiness) -> Site {
+        let archive = Archive::open(KEEP_GENERATIONS_FOR, 0..=1 << 20, None).unwrap();
+        let state = Arc::new(ServerState::new(secrets, archive, chronicle).asking(readiness));
         state.set_status(Status { served: None, failure: Some(Arc::new(failure())) });
         Site { routes: routes(state.clone()), state }
     }
