@@ -12,7 +12,7 @@ use crate::ids::HostName;
 use crate::inventory::{Host, Inventory, UpdateStrategy, UpdateWindow};
 
 use super::decision::{CLOCK_DRIFT, in_force};
-use super::{Doubt, History, HostHistory, Moment};
+use super::{Doubt, Event, History, HostHistory, Moment};
 
 /// A host was told that it may reboot, and has not said since that it is back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,11 +157,21 @@ pub fn to_be_asked<'i>(inventory: &'i Inventory, host: &Host) -> impl Iterator<I
 
 /// Whether etcd keeps its majority without `host`. Of two servers both are the majority, so it has none while either
 /// reboots, and that is the only way for them to be updated: there, the other one must be ready.
-fn keeps_majority(inventory: &Inventory, host: &Host, readiness: &Readiness) -> Result<(), NotNow> {
+fn keeps_majority(
+    inventory: &Inventory,
+    host: &Host,
+    history: &History,
+    readiness: &Readiness,
+    now: Moment,
+) -> Result<(), NotNow> {
     let others: Vec<&Host> = to_be_asked(inventory, host).collect();
     let down: Vec<_> = others
         .iter()
-        .filter_map(|other| Some((other.name.clone(), why_not_ready(inventory, readiness.get(&other.name))?)))
+        .filter_map(|other| {
+            let goes_down = history.of(other.name.as_str()).and_then(|known| goes_down(known, now));
+            let why = goes_down.or_else(|| why_not_ready(inventory, readiness.get(&other.name)));
+            Some((other.name.clone(), why?))
+        })
         .collect();
     let servers = others.len() + 1;
     let needed = if servers <= 2 { others.len() } else { servers / 2 + 1 };
@@ -182,7 +192,21 @@ pub fn may_reboot(
 ) -> Result<(), NotNow> {
     is_turn_of(inventory, host, history, id, now)?;
     // Also of who holds the lock: it has not gone down yet, and others may have.
-    keeps_majority(inventory, host, readiness)
+    keeps_majority(inventory, host, history, readiness, now)
+}
+
+/// It reported that it reboots by itself, which needs no lock, and not yet that it is up again. A report that never comes
+/// does not count for ever: then `/readyz` alone does.
+fn goes_down(known: &HostHistory, now: Moment) -> Option<String> {
+    let latest = known.events.iter().rev().find(|dated| {
+        use Event::{Booted, Installed, Joined, K3sStarted, Rebooting};
+        matches!(
+            dated.event,
+            Booted { .. } | Installed { .. } | Joined { .. } | K3sStarted { .. } | Rebooting { .. }
+        )
+    })?;
+    let goes_down = matches!(latest.event, Event::Rebooting { .. }) && now.since(latest.at) < REBOOT_MAX;
+    goes_down.then(|| format!("it reported at {} that it reboots", latest.at))
 }
 
 /// Older k3s answers 401 whatever the state (decision 9): that it answers is all that can be known.

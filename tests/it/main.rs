@@ -25,6 +25,7 @@ mod package;
 mod preparation;
 mod probe;
 mod promises;
+mod reboots;
 mod rejoin;
 mod render;
 mod serving;

@@ -180,6 +180,20 @@ async fn nobody_reboots_while_a_host_is_armed_or_being_installed() {
 }
 
 #[tokio::test]
+async fn a_server_that_reported_that_it_reboots_by_itself_counts_as_down_until_it_is_up() {
+    let lab = Lab::new("{}");
+    let name = inventory("{}").host("lenovo3").unwrap().name.clone();
+    let config = || "lenovo3".to_owned();
+    let happens = |event| lab.site.state.chronicle.note(&name, event);
+    happens(Event::Rebooting { config: config(), message: "packages".into() });
+    let (kind, value) = lab.pre_reboot(LENOVO1).await.error();
+    assert_eq!(kind, "no_majority");
+    assert!(value.contains("lenovo3 is not: it reported at "), "{value}");
+    happens(Event::K3sStarted { config: config() });
+    assert_eq!(lab.pre_reboot(LENOVO1).await.status, 200);
+}
+
+#[tokio::test]
 async fn workers_are_counted_apart_from_control_planes() {
     let lab = Lab::new("{workers_at_once: 1}");
     assert_eq!(lab.pre_reboot(LENOVO1).await.status, 200);
