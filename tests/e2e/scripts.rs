@@ -106,6 +106,35 @@ fn systemd_finds_nothing_in_the_units() {
 }
 
 #[test]
+fn shellcheck_and_systemd_find_nothing_in_what_drains_a_node() {
+    if !have(&["shellcheck", "systemd-analyze"], false) {
+        return;
+    }
+    let site = Site::edited(|text| {
+        let host = "  health_check: {run_on: host}\n  virtual_router_id: 26 ";
+        let drain = "updates: {drain: {kubeconfig: {file: secrets/drain}}}\n\ndefaults:\n";
+        text.replace("  virtual_router_id: 26 ", host).replace("defaults:\n", drain)
+    });
+    std::fs::write(site.path("secrets/drain"), "clusters: []\ncontexts: []\nusers: []\nserver: x\n").unwrap();
+    let bundle = site.render();
+    let script = bundle.join("pxe/scripts/pxe-serve-drain.sh");
+    let output = run(command("shellcheck").arg(&script), Duration::from_secs(30));
+    assert!(output.status.success(), "{}", said(&output));
+
+    let root = root_with_units(&bundle);
+    std::fs::copy("/bin/true", root.path().join("usr/bin/true")).unwrap();
+    std::fs::copy(root.path().join("usr/bin/sh"), root.path().join("usr/local/bin/pxe-serve-drain")).unwrap();
+    for unit in ["pxe-serve-drain.service", "pxe-serve-uncordon.service"] {
+        let path = root.path().join("etc/systemd/system").join(unit);
+        std::fs::copy(bundle.join("pxe/configs").join(unit), path).unwrap();
+        let mut analyze = command("systemd-analyze");
+        analyze.arg("verify").arg(format!("--root={}", root.path().display())).args(["--man=no", unit]);
+        let output = run(&analyze, Duration::from_secs(30));
+        assert!(output.status.success() && output.stderr.is_empty(), "{unit}: {}", said(&output));
+    }
+}
+
+#[test]
 fn podman_makes_a_unit_of_the_quadlet() {
     let generator = concat!(env!("CARGO_MANIFEST_DIR"), "/target/quadlet/quadlet");
     if !have(&[generator], false) {

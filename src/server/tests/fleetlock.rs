@@ -20,12 +20,6 @@ const LENOVO3: Peer = at([192, 168, 26, 7]);
 const WORKER1: Peer = at([192, 168, 26, 8]);
 const WORKER2: Peer = at([192, 168, 26, 9]);
 
-/// Of the loopback, and through a proxy.
-const NOBODY: [(Peer, &[(&str, &str)], &str); 2] = [
-    (LOOPBACK, &[], "127.0.0.1 is the address of no host"),
-    (LENOVO1, &[("x-forwarded-for", "192.168.26.5")], "came through a proxy"),
-];
-
 fn inventory(updates: &str) -> Inventory {
     let text = format!(
         "\
@@ -235,7 +229,11 @@ async fn who_is_no_fleetlock_client_or_no_host_is_told_so_in_the_protocols_form(
             assert!(value.contains(says), "{value}");
         }
     }
-    for (peer, more, says) in NOBODY {
+    let proxied = ("x-forwarded-for", "192.168.26.5");
+    for (peer, more, says) in [
+        (LOOPBACK, &[][..], "127.0.0.1 is the address of no host"),
+        (LENOVO1, &[proxied][..], "came through a proxy"),
+    ] {
         let reply = lab.site.ask(peer, "POST", "/v1/pre-reboot", &[ours, more].concat(), good).await;
         let (kind, value) = reply.error();
         assert_eq!((reply.status, kind.as_str()), (403, "not_a_host"));
