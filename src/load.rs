@@ -19,7 +19,9 @@ use crate::catalogue::ArtifactPath;
 use crate::document::At;
 use crate::generation::{Generation, Loaded};
 use crate::ids::Invalid;
-use crate::inventory::{self, AuthPass, HmacKey, Inventory, K3sToken, SecretReference, Secrets};
+use crate::inventory::{
+    self, AuthPass, DrainKubeconfig, HmacKey, Inventory, K3sToken, SecretReference, Secrets,
+};
 use crate::render::{self, Site, TemplateSource, Templates};
 use crate::report::{Finding, Report};
 
@@ -68,7 +70,12 @@ pub fn load_with(sources: &Sources, digests: &Arc<Digests>, hashing: Hashing<'_>
         .as_ref()
         .and_then(|inventory| loader.images(&inventory.fcos, &inventory.hosts, found.as_ref()));
     let offline = inventory.as_ref().and_then(|inventory| inventory.k3s.offline.as_ref());
-    let needed: Vec<_> = offline.iter().flat_map(|offline| offline.paths()).collect();
+    let archive = inventory.as_ref().and_then(|inventory| inventory.keepalived.image_archive.as_ref());
+    let needed: Vec<_> = offline
+        .iter()
+        .flat_map(|offline| offline.paths())
+        .chain(archive.map(|archive| &archive.value))
+        .collect();
     let unfinished = found.as_mut().and_then(|found| loader.digests(found, &needed, digests, hashing));
     let Loader { mut report, inputs } = loader;
     let generation = match (inventory, secrets, images) {
@@ -217,7 +224,14 @@ impl Loader {
         let auth_pass = self.optional_secret(keepalived.auth_pass.as_ref(), folder, AuthPass::parse);
         let auth_hmac = self.optional_secret(keepalived.auth_hmac.as_ref(), folder, HmacKey::parse);
         let k3s_token = self.secret(&inventory.k3s.token, folder, K3sToken::parse);
-        Some(Secrets { auth_pass: auth_pass?, auth_hmac: auth_hmac?, k3s_token: k3s_token? })
+        let drain = inventory.updates.drain_kubeconfig.as_ref();
+        let drain_kubeconfig = self.optional_secret(drain, folder, DrainKubeconfig::parse);
+        Some(Secrets {
+            auth_pass: auth_pass?,
+            auth_hmac: auth_hmac?,
+            k3s_token: k3s_token?,
+            drain_kubeconfig: drain_kubeconfig?,
+        })
     }
 
     /// `Some(None)` when the inventory asks for none; `None` when what it asks for cannot be had.

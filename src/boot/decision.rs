@@ -1,4 +1,7 @@
 //! What a host boots now: by what an operator said, else by its `boot` in the inventory and what was reported.
+//!
+//! A disk is written by an operator's word alone: by an arming, or by `boot: install`. That nothing is known of a host is no
+//! such word: a lost journal knows nothing either.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +10,7 @@ use crate::ids::HostName;
 use crate::inventory::{BootPolicy, Host, InstallForm, Inventory, Phase};
 
 use super::history::Installing;
-use super::{Arming, History, HostHistory, Moment};
+use super::{Arming, Doubt, History, HostHistory, Moment};
 
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,7 +36,7 @@ const ATTEMPTS_MAX: u32 = 3;
 
 /// A router without a battery starts in the past, and NTP sets it right: an arming that lies further in the future than
 /// clocks drift was made before the clock went back, and how much of it is over nobody knows.
-const CLOCK_DRIFT: Duration = Duration::from_secs(300);
+pub(super) const CLOCK_DRIFT: Duration = Duration::from_secs(300);
 
 pub fn decide(inventory: &Inventory, host: &Host, history: &History, now: Moment) -> Decision {
     let decision = promised(inventory, host, history, now);
@@ -42,7 +45,8 @@ pub fn decide(inventory: &Inventory, host: &Host, history: &History, now: Moment
         known.is_some_and(|known| known.attempts >= ATTEMPTS_MAX && known.is_another_attempt(now));
     match decision.boots {
         Choice::Install(config) if is_in_vain => held(format!(
-            "sent to install {config} {ATTEMPTS_MAX} times, nobody reported; see `pxe-serve hosts`, then arm it"
+            "sent to install {config} {ATTEMPTS_MAX} times, nobody reported; see `pxe-serve hosts`, then: pxe-serve arm {}",
+            host.name
         )),
         _ => decision,
     }
@@ -79,26 +83,41 @@ fn promised(inventory: &Inventory, host: &Host, history: &History, now: Moment) 
         BootPolicy::Install => install(false, "boot: install".into()),
         BootPolicy::Live => as_written(Choice::Live, "live"),
         BootPolicy::Local => as_written(Choice::Local, "local"),
-        BootPolicy::InstallOnce => match known.and_then(|known| known.installed.as_ref()) {
-            Some(_) if let Some(begun) = known.and_then(HostHistory::writes_its_disk) => {
-                let Installing { config, at, .. } = begun;
-                held(format!("the install of {config}, begun {at}, has not reported yet"))
-            }
-            Some(_) if let Some(begun) = known.and_then(|known| known.unfinished.as_ref()) => {
-                let how = if begun.failed { "failed" } else { "never reported its end" };
-                held(format!("the install of {} {how}; arm it again", begun.config))
-            }
-            Some(installed) => Decision {
-                boots: Choice::Local,
-                why: format!("{} installed {}", installed.config, installed.at),
-                is_held: false,
-            },
-            None => match history.doubt_about(host) {
-                Some(doubt) => held(doubt.to_string()),
-                None => install(false, "not installed yet".into()),
-            },
-        },
+        BootPolicy::InstallOnce => unarmed(host, history),
     }
+}
+
+/// `install_once` of a host that nobody has armed.
+fn unarmed(host: &Host, history: &History) -> Decision {
+    let known = history.of(host.name.as_str());
+    let arm = format!("to install it: pxe-serve arm {}", host.name);
+    if let Some(Installing { config, at, .. }) = known.and_then(HostHistory::writes_its_disk) {
+        return held(format!("the install of {config}, begun {at}, has not reported yet"));
+    }
+    if let Some(begun) = known.and_then(|known| known.unfinished.as_ref()) {
+        let how = if begun.failed { "failed" } else { "never reported its end" };
+        return held(format!("the install of {} {how}; {arm}", begun.config));
+    }
+    if let Some(installed) = known.and_then(|known| known.installed.as_ref()) {
+        let why = format!("{} installed {}", installed.config, installed.at);
+        return Decision { boots: Choice::Local, why, is_held: false };
+    }
+    match history.doubt_about(host) {
+        // There is no socket to arm it by.
+        Some(doubt @ Doubt::NothingKept) => {
+            held(format!("{doubt}; start pxe-serve serve with it, then: pxe-serve arm {}", host.name))
+        }
+        Some(doubt) => held(format!("{doubt}; {arm}")),
+        None => held(format!("no install of it is known; {arm}")),
+    }
+}
+
+/// Whether there was never an install of it, for all that is known, and nobody but its operator keeps it from one.
+pub fn is_new(host: &Host, history: &History, now: Moment) -> bool {
+    let is_blank = |known: &HostHistory| !known.may_be_installed() && in_force(known, now).is_none();
+    host.boot == BootPolicy::InstallOnce
+        && history.of(host.name.as_str()).is_none_or(is_blank)
+        && history.doubt_about(host).is_none()
 }
 
 /// The arming that holds now.

@@ -1,5 +1,4 @@
-//! Why a host that no install is known of may be installed all the same. Then its disk is not written without an operator's
-//! word.
+//! Why a host that no install is known of may be installed all the same.
 
 use std::fmt;
 
@@ -18,11 +17,9 @@ pub enum Doubt {
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Doubt::NothingKept => f.write_str("nothing is remembered without --state-dir; arm it to install"),
-            Doubt::Damaged => f.write_str("the journal was damaged, see journal.damaged; arm it to install"),
-            Doubt::Renamed { mac, before } => {
-                write!(f, "{mac} was {before}, which was installed; arm it to install")
-            }
+            Doubt::NothingKept => f.write_str("nothing is remembered without --state-dir"),
+            Doubt::Damaged => f.write_str("the journal was damaged, see journal.damaged"),
+            Doubt::Renamed { mac, before } => write!(f, "{mac} was {before}, which was installed"),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::catalogue::Sha256;
 use crate::ids::{HostName, MacAddr};
 use crate::inventory::Host;
 
-use super::{Choice, Doubt, Moment};
+use super::{Choice, Doubt, Moment, RebootLock, ReleasedBy};
 
 /// One thing that happened to a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,17 +52,56 @@ pub enum Event {
         #[serde(default)]
         message: String,
     },
-    /// The installed system reported its first boot.
+    /// The installed system reported that it is up.
     Booted {
         config: String,
         #[serde(default)]
         ignition: Option<Sha256>,
+        /// Not for the first time: it is no sign that an install has ended.
+        #[serde(default)]
+        again: bool,
+    },
+    /// It adds packages to its operating system, which count from the next boot on.
+    Layering {
+        config: String,
+        #[serde(default)]
+        message: String,
+    },
+    /// It is about to reboot by itself; the message says why.
+    Rebooting {
+        config: String,
+        #[serde(default)]
+        message: String,
+    },
+    /// Its k3s service is active.
+    K3sStarted {
+        config: String,
+    },
+    /// It is a healthy member of a cluster; a server says by which CA.
+    Joined {
+        config: String,
+        #[serde(default)]
+        ca_sha256: Option<Sha256>,
+    },
+    /// A unit of the node failed: its name, how it ended, and its last lines.
+    StepFailed {
+        config: String,
+        #[serde(default)]
+        message: String,
     },
     Armed {
         until: Moment,
         bootstrap: bool,
     },
     Disarmed,
+    /// It asked whether it may reboot into an update, and may.
+    RebootLocked {
+        id: String,
+    },
+    /// It is back, or an operator knows better.
+    RebootReleased {
+        by: ReleasedBy,
+    },
     /// It boots or reports, and these are its MACs by the inventory.
     Hardware {
         macs: BTreeSet<MacAddr>,
@@ -102,6 +141,9 @@ pub struct HostHistory {
     /// Its bootstrap config was installed once.
     #[serde(default)]
     pub bootstrapped: bool,
+    /// It may be rebooting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reboot: Option<RebootLock>,
     /// By which it is known again under another name.
     #[serde(default)]
     pub macs: BTreeSet<MacAddr>,
@@ -246,9 +288,23 @@ impl HostHistory {
                     installing.fetched_ignition = true;
                 }
             }
-            Event::Installed { config, .. } => self.finish(host, at, config),
+            // What is on the disk now was never told that it may reboot.
+            Event::Installed { config, .. } => {
+                self.reboot = None;
+                self.finish(host, at, config);
+            }
             // Whether there is a cluster is not presumed.
-            Event::PresumedInstalled { config } => self.finish_install(at, config),
+            Event::PresumedInstalled { config } => {
+                self.reboot = None;
+                self.finish_install(at, config);
+            }
+            // What was installed before is on the disk still, whatever was to be installed since.
+            Event::Booted { config, again: true, .. } => {
+                self.unfinished = None;
+                self.installing = None;
+                self.installed.get_or_insert(Installed { at, config: config.clone() });
+                self.bootstrapped |= is_bootstrap_of(host, config);
+            }
             // A system that was installed before the host was armed may still be reporting.
             Event::Booted { config, .. } => match (&self.armed, &self.installing) {
                 (Some(arming), None) if at < arming.until => {
@@ -264,14 +320,18 @@ impl HostHistory {
                 self.attempts = 0;
             }
             Event::Disarmed => self.armed = None,
+            Event::RebootLocked { id } => self.reboot = Some(RebootLock { at, id: id.clone() }),
+            Event::RebootReleased { .. } => self.reboot = None,
             Event::Hardware { macs } => self.macs = macs.clone(),
             Event::File { .. } | Event::Image { .. } => {}
+            Event::Layering { .. } | Event::Rebooting { .. } | Event::K3sStarted { .. } => {}
+            Event::Joined { .. } | Event::StepFailed { .. } => {}
         }
     }
 
     /// An installer that has fetched its Ignition writes the disk, though its report may never arrive: under the name it
     /// had, there may be nobody any more.
-    fn may_be_installed(&self) -> bool {
+    pub fn may_be_installed(&self) -> bool {
         let is_unheard_of = self.unfinished.as_ref().is_some_and(|unfinished| !unfinished.failed);
         self.installed.is_some() || self.writes_its_disk().is_some() || is_unheard_of
     }
@@ -319,15 +379,40 @@ impl fmt::Display for Event {
             Event::File { path, .. } | Event::Image { path, .. } => write!(f, "fetched {path}"),
             Event::Installed { config, .. } => write!(f, "installed {config}"),
             Event::PresumedInstalled { config } => write!(f, "installed {config}, as it seems"),
-            Event::InstallFailed { config, message } if message.is_empty() => {
-                write!(f, "install of {config} failed")
+            Event::InstallFailed { config, message } => {
+                write!(f, "install of {config} failed{}", Message(message))
             }
-            Event::InstallFailed { config, message } => write!(f, "install of {config} failed: {message}"),
             Event::Booted { config, .. } => write!(f, "booted {config} from its disk"),
+            Event::Layering { message, .. } => {
+                write!(f, "adds packages to its operating system{}", Message(message))
+            }
+            Event::Rebooting { message, .. } => write!(f, "reboots{}", Message(message)),
+            Event::K3sStarted { .. } => f.write_str("k3s started"),
+            Event::Joined { .. } => f.write_str("joined the cluster"),
+            Event::StepFailed { message, .. } => write!(f, "a step failed{}", Message(message)),
             Event::Armed { until, bootstrap: false } => write!(f, "armed until {until}"),
             Event::Armed { until, bootstrap: true } => write!(f, "armed to bootstrap until {until}"),
             Event::Hardware { .. } => f.write_str("was known by its MACs"),
             Event::Disarmed => f.write_str("disarmed"),
+            Event::RebootLocked { .. } => f.write_str("may reboot into an update"),
+            Event::RebootReleased { by: ReleasedBy::Host } => {
+                f.write_str("is back, and released the reboot lock")
+            }
+            Event::RebootReleased { by: ReleasedBy::Operator } => {
+                f.write_str("reboot lock released by an operator")
+            }
+        }
+    }
+}
+
+/// What a node said of an event, if anything, on the event's line.
+struct Message<'m>(&'m str);
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => Ok(()),
+            message => write!(f, ": {}", message.replace('\n', " ")),
         }
     }
 }

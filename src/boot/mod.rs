@@ -9,6 +9,7 @@ mod history;
 mod identify;
 mod machine;
 mod moment;
+mod reboot_lock;
 mod roster;
 mod strangers;
 #[cfg(test)]
@@ -21,5 +22,8 @@ pub use history::{Arming, Dated, Event, History, HostHistory, Installed, is_conf
 pub use identify::{Conflict, Identity, identify};
 pub use machine::{Fact, Machine};
 pub use moment::Moment;
+pub use reboot_lock::{
+    NotNow, REBOOT_MAX, Readiness, RebootLock, ReleasedBy, is_turn_of, may_reboot, to_be_asked,
+};
 pub use roster::{HostEntry, Roster, roster};
 pub use strangers::{Stranger, Strangers};

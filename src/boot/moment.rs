@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::inventory::MINUTES_OF_A_WEEK;
+
 /// Whole seconds since 1970; written as RFC 3339, since people read the journal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
@@ -17,6 +19,12 @@ impl Moment {
 
     pub fn plus(self, time: Duration) -> Self {
         Moment::from_unix(self.0.saturating_add(time.as_secs()))
+    }
+
+    /// Since Monday 00:00 UTC. 1970 began on a Thursday.
+    pub fn minute_of_week(self) -> u32 {
+        const THURSDAY: u64 = 3 * 24 * 60;
+        u32::try_from((self.0 / 60 + THURSDAY) % u64::from(MINUTES_OF_A_WEEK)).unwrap_or_default()
     }
 
     /// How long ago `earlier` was; zero if it was not.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::HostName;
 use crate::inventory::{BootPolicy, Inventory};
 
-use super::decision::in_force;
+use super::decision::{in_force, is_new};
 use super::{
     Choice, Decision, History, HostHistory, Identity, Machine, Moment, Stranger, Strangers, decide, identify,
 };
@@ -16,6 +16,9 @@ pub struct Roster {
     /// Why the last edit is not served; the hosts are those of what is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
+    /// Why hosts may be installed that no install is known of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
     pub hosts: Vec<HostEntry>,
     pub unknown: Vec<Stranger>,
 }
@@ -27,6 +30,9 @@ pub struct HostEntry {
     pub policy: String,
     pub boots: Choice,
     pub why: String,
+    /// No install of it is known, and nobody has armed it.
+    #[serde(default)]
+    pub is_new: bool,
     #[serde(flatten)]
     pub history: HostHistory,
 }
@@ -38,12 +44,14 @@ pub fn roster(inventory: &Inventory, history: &History, strangers: &Strangers, n
         // What is over arms nobody.
         known.armed = in_force(&known, now).copied();
         let policy = policy_name(host.boot).to_owned();
-        HostEntry { name: host.name.clone(), policy, boots, why, history: known }
+        let is_new = is_new(host, history, now);
+        HostEntry { name: host.name.clone(), policy, boots, why, is_new, history: known }
     });
     // Some are somebody since the inventory was edited.
     let is_host = |machine: &Machine| matches!(identify(inventory, machine), Identity::Host(_));
     let unknown = strangers.latest().into_iter().filter(|stranger| !is_host(&stranger.machine));
-    Roster { broken: None, hosts: hosts.collect(), unknown: unknown.collect() }
+    let doubt = history.doubt.as_ref().map(ToString::to_string);
+    Roster { broken: None, doubt, hosts: hosts.collect(), unknown: unknown.collect() }
 }
 
 fn policy_name(policy: BootPolicy) -> &'static str {

@@ -1,33 +1,31 @@
-//! Asking the server that runs: where it is, and its answer or why there is none.
+//! Asking the server that runs, over the operator's socket in its state folder: its answer, or why there is none.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request};
-use tokio::net::TcpStream;
+use tokio::net::UnixStream;
 
 use crate::boot::Roster;
-use crate::ids::BaseUrl;
 use crate::probe::http;
+use crate::server::OPERATOR_SOCKET;
 
 /// It is this machine: what takes longer hangs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Where the server is.
+/// Which server, by the folder that it keeps its state in.
 #[derive(Debug, clap::Args)]
-pub struct ServerArgs {
-    /// The server that runs; it answers this only to its own machine's loopback
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = parse_url)]
-    server: BaseUrl,
+pub struct OperatorArgs {
+    /// The state folder of the server that runs; the socket in it makes whoever may open it the operator
+    #[arg(long, value_name = "DIR", default_value = "state")]
+    state_dir: PathBuf,
 }
 
-fn parse_url(text: &str) -> Result<BaseUrl, String> {
-    text.parse().map_err(|_| format!("{text:?} is not http://ADDRESS[:PORT]"))
-}
-
-impl ServerArgs {
+impl OperatorArgs {
     pub fn roster(&self) -> anyhow::Result<Roster> {
         super::wait_for(self.roster_answer())?
     }
@@ -39,34 +37,36 @@ impl ServerArgs {
     }
 
     /// The body of a good answer; the text of another one is the error.
-    pub fn ask(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Bytes> {
-        super::wait_for(self.answer(method, path, body))?
-    }
-
-    /// The same, for who waits for other things as well.
     pub async fn answer(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Bytes> {
         let seconds = ANSWER_WITHIN.as_secs();
-        tokio::time::timeout(ANSWER_WITHIN, self.send(method, path, body))
-            .await
-            .with_context(|| format!("{} does not answer within {seconds} s", self.server))?
+        let server =
+            || format!("the server of {} does not answer within {seconds} s", self.state_dir.display());
+        tokio::time::timeout(ANSWER_WITHIN, self.send(method, path, body)).await.with_context(server)?
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Bytes> {
-        let authority = self.server.as_str().trim_start_matches("http://");
-        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-        let address = if has_port { authority.to_owned() } else { format!("{authority}:80") };
-        let stream = TcpStream::connect(&address).await.with_context(|| {
-            format!(
-                "nothing to talk to at {}; start `pxe-serve serve`, or say where it listens with --server URL",
-                self.server
-            )
-        })?;
+        let socket = self.state_dir.join(OPERATOR_SOCKET);
+        let stream = UnixStream::connect(&socket).await;
+        let stream = stream.map_err(|error| no_server(&self.state_dir, &socket, &error))?;
         let request =
-            Request::builder().method(method).uri(path).header("host", authority).body(Full::new(body))?;
+            Request::builder().method(method).uri(path).header("host", "localhost").body(Full::new(body))?;
         let answer = http::send(stream, request).await?;
         if !answer.status().is_success() {
             bail!("{}", String::from_utf8_lossy(answer.body()).trim());
         }
         Ok(answer.into_body())
+    }
+}
+
+fn no_server(dir: &Path, socket: &Path, error: &io::Error) -> anyhow::Error {
+    let (dir, socket) = (dir.display(), socket.display());
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => anyhow::anyhow!(
+            "no server uses {dir} ({socket}: {error}); start pxe-serve serve --state-dir {dir}, or name the folder of the one that runs with --state-dir DIR"
+        ),
+        io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "{socket} is for the user who runs the server alone: {error}; run this as that user"
+        ),
+        _ => anyhow::anyhow!("cannot connect to {socket}: {error}"),
     }
 }

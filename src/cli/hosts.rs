@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::boot::{HostEntry, Moment, Roster, Stranger};
 
-use super::ask::ServerArgs;
+use super::ask::OperatorArgs;
 
 /// Say what each host would boot from the network now and why, what happened to it last, and which unknown machines asked
 #[derive(Debug, clap::Args)]
@@ -15,11 +15,11 @@ pub struct HostsArgs {
     json: bool,
 
     #[command(flatten)]
-    server: ServerArgs,
+    operator: OperatorArgs,
 }
 
 pub fn run(args: HostsArgs) -> anyhow::Result<ExitCode> {
-    let roster = args.server.roster()?;
+    let roster = args.operator.roster()?;
     let text = match args.json {
         true => serde_json::to_string_pretty(&roster)? + "\n",
         false => {
@@ -41,11 +41,16 @@ fn to_text(roster: &Roster, now: Moment) -> String {
     rows.extend(roster.hosts.iter().map(|host| row(host, now)));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
-    let mut text = roster.broken.as_deref().map(broken).unwrap_or_default();
+    let mut text = warnings(roster);
     for row in &rows {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
+    }
+    let reboots: String = roster.hosts.iter().filter_map(|host| reboot(host, now)).collect();
+    if !reboots.is_empty() {
+        text.push('\n');
+        text.push_str(&reboots);
     }
     if !roster.unknown.is_empty() {
         text.push_str("\nMachines that are no host of the inventory:\n");
@@ -55,6 +60,12 @@ fn to_text(roster: &Roster, now: Moment) -> String {
 }
 
 /// What to know before anything else about the hosts.
+pub fn warnings(roster: &Roster) -> String {
+    let doubt = |why| format!("Hosts that no install is known of may be installed: {why}\n");
+    let doubt = roster.doubt.as_ref().map(doubt).unwrap_or_default();
+    roster.broken.as_deref().map(broken).unwrap_or_default() + &doubt
+}
+
 pub fn broken(reason: &str) -> String {
     format!("The last edit is not served, and nobody is installed until it is mended: {reason}\n")
 }
@@ -69,6 +80,19 @@ fn row(host: &HostEntry, now: Moment) -> [String; 6] {
         last.map_or("-".into(), |last| short(last.event.to_string())),
         last.map_or("-".into(), |last| ago(now.since(last.at))),
     ]
+}
+
+/// Who holds the reboot lock, and that it holds it for too long.
+fn reboot(host: &HostEntry, now: Moment) -> Option<String> {
+    let lock = host.history.reboot.as_ref()?;
+    let (name, since) = (&host.name, ago(now.since(lock.at)));
+    let overdue = match lock.is_overdue(now) {
+        true => format!(
+            ": it is not back, and nobody else like it may reboot until it is, or until `pxe-serve unlock {name}`"
+        ),
+        false => String::new(),
+    };
+    Some(format!("{name} holds the reboot lock since {} ({since}){overdue}\n", lock.at))
 }
 
 /// What a machine reports may be long, and --json has all of it.

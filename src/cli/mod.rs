@@ -25,6 +25,7 @@ mod sources;
 mod target;
 mod tls_san;
 mod token;
+mod unlock;
 mod verdicts;
 
 use std::ffi::OsString;
@@ -57,6 +58,7 @@ enum Verb {
     Check(check::CheckArgs),
     Hosts(hosts::HostsArgs),
     Arm(arm::ArmArgs),
+    Unlock(unlock::UnlockArgs),
     Failover(failover::FailoverArgs),
     Butane(butane::ButaneArgs),
     Show(show::ShowArgs),
@@ -83,6 +85,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Check(args) => check::run(args),
         Verb::Hosts(args) => hosts::run(args),
         Verb::Arm(args) => arm::run(args),
+        Verb::Unlock(args) => unlock::run(args),
         Verb::Failover(args) => failover::run(args),
         Verb::Butane(args) => Ok(butane::run(&args)),
         Verb::Show(args) => show::run(args),

@@ -16,7 +16,7 @@ use crate::inventory::{Host, Inventory};
 use crate::probe::kubectl::Kubectl;
 use crate::probe::ssh::{self, Destination, Remote, Ssh};
 
-use super::ask::ServerArgs;
+use super::ask::OperatorArgs;
 use super::{InventoryArg, refusal};
 
 /// For a question to the API.
@@ -66,7 +66,7 @@ pub struct PrepareReinstallArgs {
     reboot: bool,
 
     #[command(flatten)]
-    server: ServerArgs,
+    operator: OperatorArgs,
 
     /// The kubeconfig for kubectl, instead of kubectl's own choice
     #[arg(long, value_name = "FILE")]
@@ -92,7 +92,7 @@ pub fn run(args: PrepareReinstallArgs) -> anyhow::Result<ExitCode> {
     };
     let kubectl = Kubectl::new(args.kubeconfig.as_deref(), args.context.as_deref());
     let mut preparation =
-        Preparation { inventory: &inventory, host, node: None, kubectl, server: &args.server };
+        Preparation { inventory: &inventory, host, node: None, kubectl, operator: &args.operator };
     super::wait_for(async {
         let wish = Wish { skip: args.skip.clone(), reboot: args.reboot };
         let context = preparation.kubectl.context(ASK_LIMIT).await?;
@@ -180,7 +180,7 @@ struct Preparation<'a> {
     /// What the cluster calls it, while it has it.
     node: Option<String>,
     kubectl: Kubectl,
-    server: &'a ServerArgs,
+    operator: &'a OperatorArgs,
 }
 
 impl Preparation<'_> {
@@ -191,7 +191,7 @@ impl Preparation<'_> {
 
     /// Whether there is a server that arms, which knows the host: it answers this to the same as that.
     async fn can_arm(&self) -> anyhow::Result<()> {
-        let roster = self.server.roster_answer().await?;
+        let roster = self.operator.roster_answer().await?;
         if let Some(reason) = &roster.broken {
             bail!("{}", super::hosts::broken(reason).trim());
         }
@@ -228,7 +228,7 @@ impl Preparation<'_> {
             Step::Arm => {
                 let path = format!("/pxe/hosts/{}/arm", self.host.name);
                 let body = serde_json::json!({ "for_seconds": ARMED_SECONDS }).to_string();
-                self.server.answer(Method::POST, &path, body.into()).await?;
+                self.operator.answer(Method::POST, &path, body.into()).await?;
             }
             Step::Reboot => self.reboot().await?,
             Step::HostKeys => {

@@ -1,15 +1,18 @@
 //! `pxe-serve serve`: the options of the server, and what they mean.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use rustls::pki_types::ServerName;
 
+use crate::cluster::API_PORT;
 use crate::load::{Hashing, load_with};
-use crate::server::{self, Config, Limits, LogFormat, SecretsPolicy};
+use crate::probe::{api, tls};
+use crate::server::{self, AskReadiness, Config, Limits, LogFormat, SecretsPolicy};
 
 use super::SourceArgs;
 
@@ -26,13 +29,12 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub listen: Vec<SocketAddr>,
 
-    /// Who may fetch files that carry a secret, by the address they come from. Behind a proxy every client has the
-    /// proxy's address
+    /// Who may fetch files that carry a secret, by the address they come from; what came through a proxy never may
     #[arg(long, value_name = "WHO", value_enum, default_value_t)]
     pub secrets: SecretsPolicy,
 
-    /// A folder of its own, made if need be, in which earlier generations survive a restart; it will hold secrets
-    /// [default: keep them in memory]
+    /// A folder of its own, made if need be, in which what happened to the hosts and earlier generations survive a
+    /// restart, and in which the operator's socket lies; it will hold secrets [default: keep all in memory, arm nobody]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 
@@ -58,8 +60,20 @@ impl ServeArgs {
             keep_generations_for: self.keep_generations_for,
             log_format: self.log_format,
             limits: Limits::default(),
+            readiness: AskReadiness::by(readyz),
         }
     }
+}
+
+/// Less than what the server waits for.
+const READYZ_WITHIN: Duration = Duration::from_secs(4);
+
+/// As the health check asks: of whoever answers there, since the cluster's CA is known to nobody on a router.
+async fn readyz(address: IpAddr) -> Result<u16, String> {
+    let name = ServerName::IpAddress(address.into());
+    let client = tls::Client::that_only_looks();
+    let answer = api::get(&client, (address, API_PORT).into(), name, "/readyz", READYZ_WITHIN).await;
+    answer.map(|answer| answer.status).map_err(|failure| failure.to_string())
 }
 
 /// Serves until a signal ends it.

@@ -59,7 +59,7 @@ pub fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
 fn about(generation: &Generation, host: &Host) -> String {
     let inventory = &generation.inventory;
     let boots = match host.boot {
-        BootPolicy::InstallOnce => "installs once, then starts from its disk",
+        BootPolicy::InstallOnce => "installs once when it is armed, else starts from its disk",
         BootPolicy::Install => "installs each time",
         BootPolicy::Live => "runs from memory",
         BootPolicy::Local => "starts from its disk",

@@ -7,6 +7,7 @@ mod hosts;
 mod keepalived;
 mod network;
 mod offline;
+mod updates;
 
 use std::cell::RefCell;
 
@@ -14,7 +15,7 @@ use crate::document::At;
 use crate::ids::{HostName, Priority};
 use crate::report::{Finding, Report};
 
-use super::model::{Inventory, K3s, Network, Phase, Router, Vips};
+use super::model::{Inventory, K3s, Network, Phase, Router, Selinux, Vips};
 use super::raw;
 
 /// Keys of k3s' config.yaml that pxe-serve writes itself, and where to say them instead.
@@ -25,6 +26,7 @@ const OUR_K3S_KEYS: &[(&str, &str)] = &[
     ("node-ip", "hosts.NAME.address"),
     ("node-label", "hosts.NAME.labels"),
     ("node-name", "the host's own name"),
+    ("selinux", "k3s.selinux"),
     ("server", "vips.control_planes"),
     ("service-cidr", "k3s.service_cidr"),
     ("tls-san", "k3s.tls_san"),
@@ -44,7 +46,7 @@ impl Checker<'_> {
 }
 
 /// The checked inventory, or `None` with at least one error in the report.
-pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory> {
+pub fn check(mut raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory> {
     let checker = Checker { report };
     let settings = hosts::settings_of(&raw, &checker);
     hosts::check_identities(&raw.hosts, &checker);
@@ -57,6 +59,7 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
     let fcos = fcos::build(&raw, &settings, &checker);
     let hosts = hosts::build(&raw.hosts, settings, &priorities, bootstrap_host.as_ref(), &checker);
     let offline = offline::offline(&raw.k3s, &hosts, &checker);
+    let updates = updates::build(std::mem::take(&mut raw.updates), priorities.len(), &checker);
     if report.borrow().has_errors() {
         return None;
     }
@@ -99,9 +102,11 @@ pub fn check(raw: raw::Inventory, report: &RefCell<Report>) -> Option<Inventory>
             extra_config,
             bootstrap_host: bootstrap_host?,
             phase,
+            selinux: k3s.selinux.map_or(Selinux::None, |selinux| selinux.value),
             offline,
         },
         fcos: fcos?,
+        updates,
         hosts,
     })
 }

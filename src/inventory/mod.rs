@@ -9,12 +9,14 @@ mod model;
 mod raw;
 mod secret;
 mod tls_san;
+mod updates;
 
 use std::cell::RefCell;
 
 pub use images::*;
 pub use model::*;
 pub use secret::*;
+pub use updates::*;
 
 use crate::document::{Document, Item};
 use crate::report::Report;

@@ -17,12 +17,17 @@ pub struct HmacKey(String);
 #[derive(Clone, PartialEq, Eq)]
 pub struct K3sToken(String);
 
+/// With which a node cordons and drains itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DrainKubeconfig(String);
+
 /// All secret values of a site.
 #[derive(Debug, Clone)]
 pub struct Secrets {
     pub auth_pass: Option<AuthPass>,
     pub auth_hmac: Option<HmacKey>,
     pub k3s_token: K3sToken,
+    pub drain_kubeconfig: Option<DrainKubeconfig>,
 }
 
 impl Secrets {
@@ -30,7 +35,8 @@ impl Secrets {
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let auth_pass = self.auth_pass.iter().map(|secret| ("keepalived_auth_pass", secret.0.as_str()));
         let auth_hmac = self.auth_hmac.iter().map(|secret| ("keepalived_auth_hmac", secret.0.as_str()));
-        auth_pass.chain(auth_hmac).chain([("k3s_token", self.k3s_token.0.as_str())])
+        let kubeconfig = self.drain_kubeconfig.iter().map(|secret| ("drain_kubeconfig", secret.0.as_str()));
+        auth_pass.chain(auth_hmac).chain(kubeconfig).chain([("k3s_token", self.k3s_token.0.as_str())])
     }
 
     /// What k3s would draw at random on a node's first start, and hold against the node ever after: so derived that
@@ -116,6 +122,21 @@ impl K3sToken {
     }
 }
 
+impl DrainKubeconfig {
+    /// Looked at just enough to tell it from another file.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let has = |key: &str| text.lines().any(|line| line.trim_start_matches(['-', ' ']).starts_with(key));
+        let is_whole = ["clusters:", "contexts:", "users:", "server:"].into_iter().all(has);
+        match is_whole && !text.contains('\0') {
+            true => Ok(DrainKubeconfig(text.trim_end().to_owned())),
+            false => Err(Invalid::new(
+                "this is no kubeconfig: it has no clusters, contexts, users or no server",
+                "docs/updates.md says how to make one that may drain nodes and no more",
+            )),
+        }
+    }
+}
+
 fn one_line(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.strip_suffix('\r').unwrap_or(text)
@@ -130,6 +151,12 @@ impl fmt::Debug for AuthPass {
 impl fmt::Debug for HmacKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HmacKey(…)")
+    }
+}
+
+impl fmt::Debug for DrainKubeconfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DrainKubeconfig(…)")
     }
 }
 

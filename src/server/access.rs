@@ -1,7 +1,7 @@
 //! Who may fetch an artifact that carries a secret. Public artifacts never come here.
 //!
 //! It trusts addresses, as everything before the first SSH key on a node must: a boot client has no credentials.
-//! So it is as strong as the network's ARP, and it refuses to guess about proxies.
+//! So it is as strong as the network's ARP. Whoever comes from this machine or through a proxy is nobody: see `caller`.
 
 use std::net::IpAddr;
 
@@ -9,17 +9,17 @@ use crate::catalogue::Audience;
 use crate::inventory::Inventory;
 
 use super::archive::Machines;
-use super::connection::Endpoints;
+use super::peer::Peer;
 
 /// Who may fetch secrets, `--secrets`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum SecretsPolicy {
-    /// This machine itself, and each host what is meant for it, by the addresses in the inventory
+    /// Each host what is meant for it, by its address in the inventory
     #[default]
     OwnHost,
     /// As own-host, and any address within the inventory's network.cidr; those may report for a host, too
     Lan,
-    /// This machine's loopback only
+    /// This machine's loopback only, for a look with curl; whatever forwards on this machine has them, too
     Loopback,
 }
 
@@ -28,43 +28,41 @@ impl SecretsPolicy {
     pub fn rule(self) -> &'static str {
         match self {
             SecretsPolicy::OwnHost => {
-                "with --secrets own-host only the host it is for, by its address in the inventory, and this machine may"
+                "with --secrets own-host only the host it is for, by its address in the inventory, may"
             }
-            SecretsPolicy::Lan => {
-                "with --secrets lan only addresses within network.cidr and this machine may"
-            }
+            SecretsPolicy::Lan => "with --secrets lan only addresses within network.cidr may",
             SecretsPolicy::Loopback => "with --secrets loopback only this machine's loopback may",
         }
     }
 
-    /// `inventory` is the one served now. `machines` are those that an older generation knew its audience by: a boot under
+    /// The operator always may. `inventory` is the one served now. `machines` are those that an older generation knew its audience by: a boot under
     /// way must not stop since its host was renamed or has moved. Who is at one of their addresses is one of them if it
     /// is nobody by now, or if all of the audience have left the inventory. While one of them is there under its name,
     /// another host at that address has taken it over and inherits nothing, unless it has a MAC of theirs.
     pub fn grant(
         self,
-        ends: &Endpoints,
+        peer: Peer,
         audience: &Audience,
         machines: &Machines,
         inventory: Option<&Inventory>,
     ) -> Option<Grant> {
-        let known = inventory.and_then(|inventory| inventory.host_at(ends.peer));
+        if peer == Peer::Operator || self == SecretsPolicy::Loopback && peer.is_loopback() {
+            return Some(Grant::ByPlace);
+        }
+        let address = peer.network().filter(|_| self != SecretsPolicy::Loopback)?;
+        let known = inventory.and_then(|inventory| inventory.host_at(address));
         let have_left =
             |inventory: &Inventory| !inventory.hosts.iter().any(|host| audience.includes(&host.name));
         let is_own_host = match known {
             Some(host) if audience.includes(&host.name) => true,
             Some(host) if host.macs.iter().any(|mac| machines.macs.contains(mac)) => true,
-            Some(_) => machines.addresses.contains(&ends.peer) && inventory.is_some_and(have_left),
-            None => machines.addresses.contains(&ends.peer),
+            Some(_) => machines.addresses.contains(&address) && inventory.is_some_and(have_left),
+            None => machines.addresses.contains(&address),
         };
-        let is_this_machine = ends.peer.is_loopback() || ends.peer == ends.local;
+        let is_on_lan = inventory.is_some_and(|inventory| is_lan(inventory, address));
         match self {
-            SecretsPolicy::Loopback => ends.peer.is_loopback().then_some(Grant::ByPlace),
             _ if is_own_host => Some(Grant::OwnHost),
-            _ if is_this_machine => Some(Grant::ByPlace),
-            SecretsPolicy::Lan if inventory.is_some_and(|inventory| is_lan(inventory, ends.peer)) => {
-                Some(Grant::ByPlace)
-            }
+            SecretsPolicy::Lan if is_on_lan => Some(Grant::ByPlace),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::access::SecretsPolicy;
 use super::log::LogFormat;
+use super::readiness::AskReadiness;
 
 /// Everything `serve` decides about the server; the sources of the site belong to the loader.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub struct Config {
     /// How long `?sha256=` still answers with an artifact after it was replaced.
     pub keep_generations_for: Duration,
     pub log_format: LogFormat,
+    /// Whether the cluster's servers are ready, before one of them reboots.
+    pub readiness: AskReadiness,
     pub limits: Limits,
 }
 
@@ -99,6 +102,7 @@ impl Default for Config {
             state_dir: None,
             keep_generations_for: KEEP_GENERATIONS_FOR,
             log_format: LogFormat::default(),
+            readiness: AskReadiness::default(),
             limits: Limits::default(),
         }
     }

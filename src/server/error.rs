@@ -12,6 +12,8 @@ pub enum Error {
     StateDir { path: PathBuf, source: io::Error },
     #[error("--state-dir {} is in use by another pxe-serve; give each its own", path.display())]
     StateDirInUse { path: PathBuf },
+    #[error("cannot make the operator's socket {}: {source}; --state-dir needs a folder on a file system with unix sockets (not FAT), and its path at most 93 bytes (unix(7))", path.display())]
+    OperatorSocket { path: PathBuf, source: io::Error },
     #[error("cannot start: {0}")]
     Runtime(#[from] io::Error),
 }

@@ -12,9 +12,8 @@ use super::target::{Place, Target};
 
 pub fn note(state: &ServerState, target: &Target, found: &Found) {
     let status = state.status();
-    let Some(host) = status.host_at(target.ends.peer).filter(|_| target.method == Method::GET) else {
-        return;
-    };
+    let address = target.caller.address().filter(|_| target.method == Method::GET);
+    let Some(host) = address.and_then(|address| status.host_at(address)) else { return };
     let event = match (found, &target.place) {
         (Found::Artifact(Representation { path, digest, .. }), _) => match config_name(path) {
             Some(config) if is_config_of(host, config) => {

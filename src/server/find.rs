@@ -133,13 +133,14 @@ impl Lookup<'_> {
             return Ok(());
         }
         let inventory = self.status.served.as_ref().map(|served| &served.generation.inventory);
-        let (secrets, ends) = (self.state.secrets, &self.target.ends);
-        match (secrets.grant(ends, audience, machines, inventory), &self.target.host) {
+        let (secrets, caller) = (self.state.secrets, &self.target.caller);
+        caller.must_be_direct()?;
+        match (secrets.grant(caller.peer, audience, machines, inventory), &caller.host) {
             (Some(Grant::ByPlace), Some(host)) if !is_name_of_ours(host, inventory) => {
                 Err(Refusal::ForeignName { path: path.clone(), host: host.clone() })
             }
             (Some(_), _) => Ok(()),
-            (None, _) => Err(Refusal::Secret { path: path.clone(), client: ends.peer, secrets }),
+            (None, _) => Err(Refusal::Secret { path: path.clone(), client: caller.peer, secrets }),
         }
     }
 
@@ -164,10 +165,11 @@ impl Lookup<'_> {
     }
 
     fn warn_too_old(&self, path: &ArtifactPath, version: (u32, u32), reads: (u32, u32)) {
-        let client = self.target.ends.peer;
+        let client = self.target.caller.peer;
         if self.state.first_warning(client, path.as_str()) {
             let (spec, newest) = (dotted(version), dotted(reads));
-            tracing::warn!(%client, host = ?self.status.host_at(client).map(|host| host.as_str()), artifact = %path,
+            let host = client.network().and_then(|address| self.status.host_at(address));
+            tracing::warn!(%client, host = ?host.map(|host| host.as_str()), artifact = %path,
                 "the client reads Ignition {newest} at most and this needs {spec}: it will refuse it; boot a newer image");
         }
     }

@@ -1,4 +1,4 @@
-//! `/pxe/hosts`, for the operator at this machine: all hosts, and the word that one of them may be installed again.
+//! `/pxe/hosts`, for the operator: all hosts, and the word that one of them may be installed again.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
-use crate::boot::{self, Event};
+use crate::boot::{self, Event, ReleasedBy};
 use crate::ids::HostName;
 use crate::inventory::Inventory;
 
@@ -75,6 +75,18 @@ pub async fn disarm(state: &ServerState, caller: &Caller, host: &str) -> Result<
     let inventory = &served.generation.inventory;
     caller.must_be_operator(inventory)?;
     record(state, known(inventory, host)?, Event::Disarmed).await
+}
+
+pub async fn unlock(state: &ServerState, caller: &Caller, host: &str) -> Result<StatusCode, Refusal> {
+    let served = state.status().served()?;
+    let inventory = &served.generation.inventory;
+    caller.must_be_operator(inventory)?;
+    let host = known(inventory, host)?;
+    let is_held = state.chronicle.history().of(host.as_str()).is_some_and(|known| known.reboot.is_some());
+    if !is_held {
+        return Err(Refusal::NoRebootLock(host.clone()));
+    }
+    record(state, host, Event::RebootReleased { by: ReleasedBy::Operator }).await
 }
 
 fn known<'i>(inventory: &'i Inventory, host: &str) -> Result<&'i HostName, Refusal> {

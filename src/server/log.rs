@@ -12,7 +12,7 @@ use tracing::{Level, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::answer::Answered;
-use super::connection::Endpoints;
+use super::peer::Peer;
 use super::state::ServerState;
 
 /// How a log line is written, `--log-format`.
@@ -60,12 +60,13 @@ pub async fn request(State(state): State<Arc<ServerState>>, request: Request, ne
     let method = request.method().clone();
     let path = request.uri().path();
     let path = path.get(..PATH_MAX).unwrap_or(path).to_owned();
-    let client = request.extensions().get::<Endpoints>().map(|ends| ends.peer);
+    let client = request.extensions().get::<Peer>().copied();
     let response = next.run(request).await;
     let status = response.status();
     let took_us = began.elapsed().as_micros() as u64;
     let known = state.status();
-    let host = client.and_then(|client| known.host_at(client)).map(|host| host.as_str());
+    let host =
+        client.and_then(Peer::network).and_then(|address| known.host_at(address)).map(|host| host.as_str());
     let answered = response.extensions().get::<Answered>();
     let artifact = answered.map(|answered| answered.path.as_str());
     let digest = answered.and_then(|answered| answered.sha256).map(short);

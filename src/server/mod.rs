@@ -15,6 +15,7 @@ mod connection;
 mod error;
 mod fetched;
 mod find;
+mod fleetlock;
 mod health;
 mod hosts;
 mod inputs;
@@ -23,7 +24,11 @@ mod listen;
 mod listing;
 mod log;
 mod negotiate;
+mod operator;
+mod overdue;
+mod peer;
 mod precondition;
+mod readiness;
 mod refusal;
 mod reload;
 mod report;
@@ -46,7 +51,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
 
 use crate::generation::Loaded;
@@ -56,6 +61,8 @@ pub use config::{Config, KEEP_GENERATIONS_FOR, Limits};
 pub use error::Error;
 pub use hosts::{ARM_FOR, Arm};
 pub use log::LogFormat;
+pub use operator::OPERATOR_SOCKET;
+pub use readiness::AskReadiness;
 
 use archive::Archive;
 use inputs::Inputs;
@@ -110,6 +117,7 @@ fn greet(config: &Config, server: &Server) {
 /// A server that listens and has loaded once, well or badly, but does not accept yet.
 struct Server {
     listeners: Vec<TcpListener>,
+    operator: Option<UnixListener>,
     limits: Limits,
     state: Arc<ServerState>,
     reloader: Reloader,
@@ -129,17 +137,19 @@ impl Server {
         let state_dir = config.state_dir.as_deref().map(StateDir::open).transpose()?.map(Arc::new);
         if state_dir.is_none() {
             tracing::warn!(
-                "without --state-dir nothing is remembered of the hosts: `boot: install_once` installs only what is armed with `pxe-serve arm`"
+                "without --state-dir nothing is remembered of the hosts and nobody can arm one: `boot: install_once` installs nobody"
             );
         }
+        let operator = state_dir.as_deref().map(operator::bind).transpose()?.flatten();
         let archive =
             Archive::open(config.keep_generations_for, limits.archive_bytes.clone(), state_dir.clone())?;
-        let state = Arc::new(ServerState::new(config.secrets, archive, Chronicle::open(state_dir)?));
+        let state = ServerState::new(config.secrets, archive, Chronicle::open(state_dir)?);
+        let state = Arc::new(state.asking(config.readiness.clone()));
         let reloader = Reloader::new(Arc::new(load), state.clone());
         let (inputs, unfinished) = watch::load(&reloader, &Inputs::default(), Trigger::Start).await;
         let mut beside = Beside::default();
         beside.start(unfinished);
-        Ok(Server { listeners, limits, state, reloader, inputs, asked: Arc::default(), beside })
+        Ok(Server { listeners, operator, limits, state, reloader, inputs, asked: Arc::default(), beside })
     }
 
     /// Where it really listens; port 0 is some port by now.
@@ -152,10 +162,12 @@ impl Server {
     }
 
     async fn serve_watching(self, notifier: Option<Notifier>, stop: impl Future<Output = ()>) {
-        let Server { listeners, limits, state, reloader, inputs, asked, beside } = self;
+        let Server { listeners, operator, limits, state, reloader, inputs, asked, beside } = self;
         let watch = Watch { reloader, inputs, notifier, limits: limits.clone(), asked, beside };
         let watching = tokio::spawn(watch.run());
-        listen::accept(listeners, routes::routes(state), limits, stop).await;
+        let overdue = tokio::spawn(overdue::watch(state.clone()));
+        listen::accept(listeners, operator, routes::routes(state), limits, stop).await;
         watching.abort();
+        overdue.abort();
     }
 }

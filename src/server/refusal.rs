@@ -4,7 +4,6 @@
 //! 5xx without `Retry-After`. So 404 is only for what does not exist, and whatever is our own fault is 503.
 
 use std::io;
-use std::net::IpAddr;
 
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +12,7 @@ use crate::catalogue::{ArtifactPath, BadPath, Sha256};
 use crate::ids::HostName;
 
 use super::access::SecretsPolicy;
+use super::peer::Peer;
 
 /// Ignition's own back-off ends at five seconds, too.
 pub const RETRY_AFTER_SECONDS: &str = "5";
@@ -25,8 +25,8 @@ pub enum Refusal {
     NotText,
     #[error("sha256 needs exactly one value of 64 hex digits, as in SHA256SUMS")]
     BadDigest,
-    #[error("/{path} carries a secret and {client} may not have it: {}", secrets.rule())]
-    Secret { path: ArtifactPath, client: IpAddr, secrets: SecretsPolicy },
+    #[error("/{path} carries a secret and {client} may not have it: {}{}", secrets.rule(), at_hand(*client))]
+    Secret { path: ArtifactPath, client: Peer, secrets: SecretsPolicy },
     #[error(
         "/{path} carries a secret, and {host:?} is no name of this server's (DNS rebinding?); ask by its address or by the name in base_url"
     )]
@@ -37,14 +37,24 @@ pub enum Refusal {
     Superseded { path: ArtifactPath, wanted: Sha256, current: Sha256 },
     #[error("there is no host {0}; `pxe-serve hosts` lists them")]
     NoHost(String),
+    #[error("{0} holds no reboot lock")]
+    NoRebootLock(HostName),
+    #[error("{0} is the address of no host of the inventory; each asks from its own whether it may reboot")]
+    NoHostAt(Peer),
     #[error("only {0} is answered here")]
     Method(&'static str),
-    #[error("this is for the operator at this machine's loopback, not for {0}")]
-    NotLoopback(IpAddr),
+    #[error(
+        "this is for the operator, over operator.sock in the state folder, not for {0}; use `pxe-serve arm` and `pxe-serve hosts`, or `curl --unix-socket`"
+    )]
+    NotTheOperator(Peer),
+    #[error(
+        "the request came through a proxy (its header {header} says so), and who sent it is not known: secrets, reports and the operator's routes are answered only without one"
+    )]
+    Forwarded { header: String },
     #[error(
         "{host} reports from its own address in the inventory, which {client} is not; `serve --secrets lan` takes reports from any address of the network that is nobody else's"
     )]
-    NotTheHost { host: HostName, client: IpAddr },
+    NotTheHost { host: HostName, client: Peer },
     #[error(
         "this came from a web page, or was made to a name that is none of this server's; ask by its address, without an Origin header"
     )]
@@ -76,9 +86,11 @@ impl Refusal {
                 StatusCode::BAD_REQUEST
             }
             Refusal::Secret { .. } | Refusal::ForeignName { .. } => StatusCode::FORBIDDEN,
-            Refusal::NotLoopback(_) | Refusal::NotTheHost { .. } | Refusal::Forged => StatusCode::FORBIDDEN,
+            Refusal::NotTheOperator(_) | Refusal::Forwarded { .. } => StatusCode::FORBIDDEN,
+            Refusal::NotTheHost { .. } | Refusal::Forged => StatusCode::FORBIDDEN,
             Refusal::Unknown(_) | Refusal::Superseded { .. } => StatusCode::NOT_FOUND,
-            Refusal::NoHost(_) => StatusCode::NOT_FOUND,
+            Refusal::NoHost(_) | Refusal::NoRebootLock(_) => StatusCode::NOT_FOUND,
+            Refusal::NoHostAt(_) => StatusCode::FORBIDDEN,
             // What curl --retry comes again for.
             Refusal::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -94,6 +106,16 @@ impl Refusal {
             }
             _ => None,
         }
+    }
+}
+
+/// What a person at this machine does instead.
+fn at_hand(client: Peer) -> &'static str {
+    match client {
+        Peer::ThisMachine(_) => {
+            "; here use `pxe-serve show PATH`, `curl --unix-socket STATE_DIR/operator.sock`, or `serve --secrets loopback`"
+        }
+        Peer::Network(_) | Peer::Operator => "",
     }
 }
 

@@ -6,20 +6,21 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::answer::answer;
 use super::caller::Caller;
 use super::find::{Found, find};
+use super::fleetlock::Unlocked;
 use super::refusal::Refusal;
 use super::script::Asked;
 use super::state::ServerState;
 use super::target::Target;
-use super::{fetched, health, hosts, listing, log, report, script, static_file};
+use super::{fetched, fleetlock, health, hosts, listing, log, report, script, static_file};
 
 type Shared = State<Arc<ServerState>>;
 
@@ -37,6 +38,12 @@ pub fn routes(state: Arc<ServerState>) -> Router {
             "/pxe/hosts/{host}/arm",
             post(arm).delete(disarm).fallback(|| async { Refusal::Method("POST, DELETE") }),
         )
+        .route(
+            "/pxe/hosts/{host}/reboot-lock",
+            delete(unlock).fallback(|| async { Refusal::Method("DELETE") }),
+        )
+        .route("/v1/pre-reboot", post(pre_reboot).fallback(|| async { Refusal::Method("POST") }))
+        .route("/v1/steady-state", post(steady_state).fallback(|| async { Refusal::Method("POST") }))
         .fallback(only_reading(get(file)))
         .with_state(state.clone())
         .layer(CatchPanicLayer::custom(panicked))
@@ -98,6 +105,32 @@ async fn disarm(
     Path(host): Path<String>,
 ) -> Result<StatusCode, Refusal> {
     hosts::disarm(&state, &caller, &host).await
+}
+
+async fn unlock(
+    State(state): Shared,
+    caller: Caller,
+    Path(host): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    hosts::unlock(&state, &caller, &host).await
+}
+
+async fn pre_reboot(
+    State(state): Shared,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Unlocked> {
+    fleetlock::pre_reboot(&state, &caller, &headers, body).await
+}
+
+async fn steady_state(
+    State(state): Shared,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Unlocked> {
+    fleetlock::steady_state(&state, &caller, &headers, body).await
 }
 
 async fn healthz(State(state): Shared) -> Response {

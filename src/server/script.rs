@@ -161,8 +161,8 @@ fn script_path(host: &Host, boots: &Choice) -> String {
 }
 
 fn see_stranger(state: &ServerState, machine: &Machine, target: &Target, conflict: Vec<String>) {
-    let client = target.ends.peer;
-    if is_boot(target) && state.strangers().see(machine, client, conflict.clone(), now()) {
+    let Some(client) = target.caller.address().filter(|_| is_boot(target)) else { return };
+    if state.strangers().see(machine, client, conflict.clone(), now()) {
         let conflict = Some(conflict.join(", ")).filter(|reasons| !reasons.is_empty());
         tracing::warn!(%client, conflict, "a machine that is no host of the inventory: it says {machine}");
     }
@@ -171,7 +171,8 @@ fn see_stranger(state: &ServerState, machine: &Machine, target: &Target, conflic
 /// Somebody who looks with curl or a browser changes nothing.
 fn is_boot(target: &Target) -> bool {
     let agent = target.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    target.method == Method::GET && agent.is_some_and(|agent| agent.starts_with("iPXE/"))
+    let is_ipxe = agent.is_some_and(|agent| agent.starts_with("iPXE/"));
+    is_ipxe && target.method == Method::GET && target.caller.address().is_some()
 }
 
 fn said(lines: &[String]) -> Response {

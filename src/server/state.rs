@@ -18,6 +18,8 @@ use crate::ids::HostName;
 use super::access::SecretsPolicy;
 use super::archive::Archive;
 use super::journal::Chronicle;
+use super::peer::Peer;
+use super::readiness::AskReadiness;
 use super::refusal::Refusal;
 use super::static_file;
 
@@ -29,10 +31,13 @@ pub struct ServerState {
     /// What happened to the hosts.
     pub chronicle: Chronicle,
     strangers: Mutex<Strangers>,
+    pub readiness: AskReadiness,
+    /// Whose turn it is to be told whether it may reboot.
+    pub reboots: tokio::sync::Mutex<()>,
     /// Whose turn it is to read from `--static`.
     pub static_reads: Arc<Semaphore>,
     /// Who was already warned about, so that a retrying client does not fill the log.
-    warned: Mutex<BTreeSet<(IpAddr, String)>>,
+    warned: Mutex<BTreeSet<(Peer, String)>>,
 }
 
 /// One moment. `served` without `failure`: all is well; both: an edit is broken and the last good one is served.
@@ -68,9 +73,24 @@ const WARNED_CLIENTS: usize = 1024;
 
 impl ServerState {
     pub fn new(secrets: SecretsPolicy, archive: Archive, chronicle: Chronicle) -> Self {
-        let (status, strangers, warned) = Default::default();
+        let (status, strangers, warned, reboots, readiness) = Default::default();
         let static_reads = Arc::new(Semaphore::new(static_file::READS_MAX));
-        ServerState { status, secrets, archive, chronicle, strangers, static_reads, warned }
+        ServerState {
+            status,
+            secrets,
+            archive,
+            chronicle,
+            strangers,
+            readiness,
+            reboots,
+            static_reads,
+            warned,
+        }
+    }
+
+    /// Who is to be asked whether the cluster's servers are ready.
+    pub fn asking(self, readiness: AskReadiness) -> Self {
+        ServerState { readiness, ..self }
     }
 
     pub fn status(&self) -> Arc<Status> {
@@ -87,7 +107,7 @@ impl ServerState {
     }
 
     /// Whether this is the first time; forgets everybody when it knows too many.
-    pub fn first_warning(&self, client: IpAddr, path: &str) -> bool {
+    pub fn first_warning(&self, client: Peer, path: &str) -> bool {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.len() >= WARNED_CLIENTS {
             warned.clear();

@@ -4,6 +4,8 @@
 //! DIR/lock                held while a process uses DIR
 //! DIR/index.json, blobs/  earlier generations, see `archive`
 //! DIR/journal             what happened to the hosts, see `journal`
+//! DIR/journal.head        how far it went, for sure
+//! DIR/operator.sock       who may open it is the operator, see `operator`
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};

@@ -5,12 +5,12 @@
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
 use crate::catalogue::{ArtifactPath, Sha256};
 
-use super::connection::Endpoints;
+use super::caller::Caller;
 use super::refusal::Refusal;
 
 #[derive(Debug)]
@@ -20,9 +20,7 @@ pub struct Target {
     pub pinned: Option<Sha256>,
     pub method: Method,
     pub headers: HeaderMap,
-    pub ends: Endpoints,
-    /// The name it was made to; HTTP/1.0 has none.
-    pub host: Option<String>,
+    pub caller: Caller,
 }
 
 /// Where a path points by its form alone.
@@ -54,11 +52,8 @@ impl Target {
         // Given twice it is refused as well: which of the two would be meant?
         let Query(pin) = Query::<Pin>::try_from_uri(&parts.uri).map_err(|_| Refusal::BadDigest)?;
         let pinned = pin.sha256.map(|hex| hex.parse()).transpose().map_err(|()| Refusal::BadDigest)?;
-        let ends = parts.extensions.get::<Endpoints>().copied();
-        let ends = ends.ok_or(Refusal::Ours("a connection without addresses"))?;
-        let header = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
-        let host = parts.uri.host().or(header).map(str::to_owned);
-        Ok(Target { place, pinned, method: parts.method.clone(), headers: parts.headers.clone(), ends, host })
+        let (method, headers) = (parts.method.clone(), parts.headers.clone());
+        Ok(Target { place, pinned, method, headers, caller: Caller::of(parts)? })
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::catalogue::ArtifactPath;
+use crate::catalogue::{Artifact, ArtifactPath};
 
 use super::access::SecretsPolicy;
 use super::log::short;
@@ -13,7 +13,7 @@ use super::state::{Served, Status};
 pub fn welcome(addresses: &[SocketAddr], secrets: SecretsPolicy, status: &Status) -> String {
     let base = addresses.first().map_or_else(String::new, |address| format!("http://{}", to_try(*address)));
     let mut lines = match (&status.served, &status.failure) {
-        (Some(served), _) => urls(&base, served),
+        (Some(served), _) => urls(&base, secrets, served),
         (None, failure) => {
             let reason = failure.as_ref().map_or("not loaded yet", |failure| &failure.reason);
             vec![
@@ -28,15 +28,18 @@ pub fn welcome(addresses: &[SocketAddr], secrets: SecretsPolicy, status: &Status
     if addresses.iter().all(|address| address.ip().is_loopback()) {
         let port = status.served.as_ref().map_or(80, |served| base_url_port(served));
         lines.push("Only this machine can connect. For the network, start it with".to_owned());
-        lines.push(format!("  --listen 0.0.0.0:{port} --state-dir DIR"));
+        lines.push(format!("  --listen 0.0.0.0:{port} --state-dir state"));
     }
     lines.join("\n") + "\n"
 }
 
-fn urls(base: &str, served: &Served) -> Vec<String> {
+fn urls(base: &str, secrets: SecretsPolicy, served: &Served) -> Vec<String> {
     let catalogue = &served.generation.catalogue;
-    let conf = catalogue.iter().map(|(path, _)| path).find(|path| is_keepalived_conf(path));
-    let any = || catalogue.iter().map(|(path, _)| path).next();
+    // What whoever reads this gets with curl.
+    let is_shown = |artifact: &Artifact| secrets == SecretsPolicy::Loopback || !artifact.is_secret();
+    let shown = || catalogue.iter().filter(|(_, artifact)| is_shown(artifact)).map(|(path, _)| path);
+    let conf = shown().find(|path| is_keepalived_conf(path));
+    let any = || shown().next();
     let mut lines = vec![format!(
         "pxe-serve serves {} files (generation {}) at {base} — try",
         catalogue.len() + catalogue.static_files.len(),
@@ -55,13 +58,11 @@ fn is_keepalived_conf(path: &ArtifactPath) -> bool {
 fn secrets_line(secrets: SecretsPolicy) -> &'static str {
     match secrets {
         SecretsPolicy::OwnHost => {
-            "Files with secrets go to the host they are for and to this machine (--secrets own-host)."
+            "Files with secrets go to the host they are for alone (--secrets own-host)."
         }
-        SecretsPolicy::Lan => {
-            "Files with secrets go to everybody within network.cidr and to this machine (--secrets lan)."
-        }
+        SecretsPolicy::Lan => "Files with secrets go to everybody within network.cidr (--secrets lan).",
         SecretsPolicy::Loopback => {
-            "Files with secrets go to this machine's loopback only (--secrets loopback)."
+            "Files with secrets go to this machine's loopback, and to no node (--secrets loopback)."
         }
     }
 }

@@ -22,7 +22,8 @@ impl Server {
         let address = format!("127.0.0.1:{}", site.port);
         let mut child = command(pxe_serve().to_str().unwrap())
             .current_dir(&site.folder)
-            .args(["serve", "--listen", &address])
+            // What stands in for the nodes is on loopback.
+            .args(["serve", "--listen", &address, "--secrets", "loopback"])
             .args(more)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

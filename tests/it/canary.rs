@@ -11,7 +11,7 @@ use crate::site::{CANARY_PASSWORD, CANARY_TOKEN, Site};
 /// What is derived from the token is as secret as the token.
 fn node_password(host: &str) -> String {
     let k3s_token = K3sToken::parse(CANARY_TOKEN).unwrap();
-    Secrets { auth_pass: None, auth_hmac: None, k3s_token }.node_password(host)
+    Secrets { auth_pass: None, auth_hmac: None, k3s_token, drain_kubeconfig: None }.node_password(host)
 }
 
 #[track_caller]
@@ -84,7 +84,7 @@ fn the_server_says_no_secret_but_in_the_artifacts_that_carry_one() {
     let catalogue = site.load().generation.unwrap().catalogue;
     let state = tempfile::tempdir().unwrap();
     for more in [&[][..], &["--state-dir", state.path().to_str().unwrap()]] {
-        let served = Served::start(&site.sources(), more);
+        let served = Served::start(&site.sources(), &[more, &["--secrets", "loopback"]].concat());
         for (path, artifact) in catalogue.iter() {
             let mut targets = vec![
                 format!("/{path}x"),

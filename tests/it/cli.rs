@@ -272,17 +272,25 @@ impl Drop for StopOnDrop<'_> {
 
 #[test]
 fn without_a_server_to_ask_it_says_what_to_do() {
-    // Free again as soon as it is known.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let server = format!("http://127.0.0.1:{port}");
-    for verb in [&["hosts"][..], &["arm", "lenovo1"], &["arm", "lenovo1", "--off"]] {
-        let (stdout, stderr) = expect(2, &[verb, &["--server", &server]].concat());
-        assert_eq!(stdout, "");
-        assert!(stderr.contains("start `pxe-serve serve`") && stderr.contains("refused"), "{stderr}");
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    for why in ["No such file", "refused"] {
+        for verb in
+            [&["hosts"][..], &["arm", "lenovo1", "lenovo2"], &["arm", "--new"], &["arm", "lenovo1", "--off"]]
+        {
+            let (stdout, stderr) = expect(2, &[verb, &["--state-dir", dir]].concat());
+            assert_eq!(stdout, "");
+            let remedy = format!("no server uses {dir}");
+            assert!(stderr.contains(&remedy) && stderr.contains(why), "{stderr}");
+            assert!(stderr.contains(&format!("start pxe-serve serve --state-dir {dir}")), "{stderr}");
+        }
+        // What a server that was killed leaves.
+        drop(std::os::unix::net::UnixListener::bind(folder.path().join("operator.sock")));
     }
     expect(2, &["arm", "lenovo1", "--off", "--bootstrap"]);
+    expect(2, &["arm", "--new", "lenovo1"]);
+    expect(2, &["arm"]);
     expect(2, &["arm", "Not_A_Host"]);
-    expect(2, &["hosts", "--server", "127.0.0.1:8080"]);
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn secrets() -> Secrets {
         auth_hmac: None,
         auth_pass: Some(AuthPass::parse(CANARY_PASSWORD).unwrap()),
         k3s_token: K3sToken::parse(CANARY_TOKEN).unwrap(),
+        drain_kubeconfig: None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::node::{Node, Request};
-use crate::serving::Served;
+use crate::serving::{Served, operator};
 use crate::site::Site;
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -57,6 +57,7 @@ fn a_boot_completes_when_the_server_is_killed_before_any_of_its_requests() {
     // How many requests a boot has, and that one with a kill before each of them completes.
     let folder = tempfile::tempdir().unwrap();
     let mut server = Some(start(&site, folder.path()));
+    operator(folder.path(), &["arm", "n0"]);
     let requests = runtime().block_on(node.installs(async |request| {
         drop(server.take());
         let server = server.insert(start(&site, folder.path()));
@@ -67,6 +68,7 @@ fn a_boot_completes_when_the_server_is_killed_before_any_of_its_requests() {
     for killed_before in 0..requests {
         let folder = tempfile::tempdir().unwrap();
         let mut server = start(&site, folder.path());
+        operator(folder.path(), &["arm", "n0"]);
         let (mut asked, mut unanswered) = (0, 0);
         runtime().block_on(node.installs(async |request| {
             asked += 1;
@@ -95,8 +97,8 @@ fn a_hundred_kills_lose_nothing_that_was_acknowledged() {
     let (mut number, mut acknowledged, mut total) = (0, Vec::new(), 0);
     for kill in 0..=KILLS {
         let server = start(&site, folder.path());
-        let known = runtime.block_on(node.send(server.address, &Request::get("/pxe/hosts".into())));
-        let known: serde_json::Value = serde_json::from_slice(&known.body).unwrap();
+        let known = operator(folder.path(), &["hosts", "--json"]);
+        let known: serde_json::Value = serde_json::from_str(&known).unwrap();
         let events = known["hosts"][0]["events"].as_array().unwrap();
         let kept: Vec<u64> =
             events.iter().filter_map(|event| event["message"].as_str()?.parse().ok()).collect();
@@ -146,6 +148,8 @@ fn a_thousand_nodes_at_once_all_complete() {
     let site = site(NODES);
     let folder = tempfile::tempdir().unwrap();
     let server = start(&site, folder.path());
+    let armed = operator(folder.path(), &["arm", "--new"]);
+    assert_eq!(armed.lines().count(), NODES);
     let (address, begin) = (server.address, Instant::now());
     let requests = Arc::new(AtomicUsize::new(0));
     let boots = async {

@@ -1,5 +1,5 @@
 //! A node that boots, as far as the server sees it: the requests of firmware, installer and first boot, from its address.
-//! That address is one of loopback, which may report for every host: the boot lab shows that others may not.
+//! That address is one of loopback, and the inventory's: the boot lab shows that others may not.
 
 use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr};

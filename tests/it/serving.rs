@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -38,6 +39,15 @@ pub fn options(sources: &Sources) -> Vec<String> {
         options.extend(folder.iter().flat_map(|folder| [option.to_owned(), folder.display().to_string()]));
     }
     options
+}
+
+/// What a verb of the operator's prints that asks the server of this state folder.
+pub fn operator(state_dir: &Path, arguments: &[&str]) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_pxe-serve"));
+    let output = program.args(arguments).arg("--state-dir").arg(state_dir).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 impl Served {

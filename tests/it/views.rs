@@ -9,7 +9,7 @@ use pxe_serve::catalogue::{MANIFEST_PATH, SHA256SUMS_PATH, parse_sum_line};
 use pxe_serve::load::load;
 use serde_json::Value;
 
-use crate::serving::{Served, options};
+use crate::serving::{Served, operator, options};
 use crate::site::{self, SITES};
 
 fn program(verb: &str, site: &str) -> Command {
@@ -24,9 +24,11 @@ fn every_artifact_is_the_same_over_http_in_the_bundle_and_from_show() {
         let tmp = tempfile::tempdir().unwrap();
         let www = tmp.path().join("www");
         assert!(program("render", site).arg("--out").arg(&www).output().unwrap().status.success());
-        // Where nothing is remembered no default script installs.
         let state = tmp.path().join("state");
-        let served = Served::start(&site::sources(site), &["--state-dir", state.to_str().unwrap()]);
+        let options = ["--state-dir", state.to_str().unwrap(), "--secrets", "loopback"];
+        let served = Served::start(&site::sources(site), &options);
+        // Else no script installs.
+        operator(&state, &["arm", "--new"]);
         let catalogue = site::generation(site).catalogue;
         let sums = fs::read_to_string(www.join(SHA256SUMS_PATH)).unwrap();
         let sums: BTreeMap<String, String> = sums

@@ -6,10 +6,54 @@ use super::{inventory_with, three};
 use crate::inventory::InstallForm;
 
 #[test]
+fn a_host_that_nobody_armed_starts_from_its_disk_and_says_how_to_install_it() {
+    let inventory = three("bootstrap");
+    let mut told = Told::new(&inventory);
+    for host in ["one", "two"] {
+        let held = decide(&inventory, inventory.host(host).unwrap(), &told.history, at(0));
+        assert_eq!((held.boots, held.is_held), (Choice::Local, true));
+        assert_eq!(held.why, format!("no install of it is known; to install it: pxe-serve arm {host}"));
+    }
+    assert_eq!(told.now("three"), install("three"), "boot: install is a word, too");
+    told.happens("two", armed_for(&told, 60, false));
+    told.happens("two", ignition("two"));
+    assert_eq!(told.boots("two", InstallForm::Verified), install("two"));
+    told.happens("two", ignition("two"));
+    told.now += 60;
+    let held = decide(&inventory, inventory.host("two").unwrap(), &told.history, at(told.now));
+    assert!(held.is_held && held.why.contains("has not reported yet"), "the arming is over: {}", held.why);
+}
+
+#[test]
+fn new_is_who_was_never_installed_and_is_not_armed_and_whose_boot_is_install_once() {
+    let hosts = "  a: {address: 192.168.26.5, mac: 52:54:00:00:00:01}
+  b: {address: 192.168.26.6, mac: 52:54:00:00:00:02, boot: local}
+  c: {address: 192.168.26.7, mac: 52:54:00:00:00:03, boot: install}
+  d: {address: 192.168.26.8, mac: 52:54:00:00:00:04}
+  e: {address: 192.168.26.9, mac: 52:54:00:00:00:05}
+  f: {address: 192.168.26.10, mac: 52:54:00:00:00:06}
+";
+    let inventory = inventory_with("reinstall", hosts);
+    let mut told = Told::new(&inventory);
+    told.happens("d", installed("d"));
+    told.happens("e", armed_for(&told, 60, false));
+    told.boots("f", InstallForm::Verified);
+    let new = |history: &History| {
+        let roster = roster(&inventory, history, &Strangers::default(), at(0));
+        let new = roster.hosts.into_iter().filter(|host| host.is_new);
+        new.map(|host| host.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(new(&told.history), ["a", "f"]);
+    told.history.doubt();
+    assert_eq!(new(&told.history), [""; 0], "who was installed is not known");
+}
+
+#[test]
 fn a_host_installs_until_it_reports_and_then_starts_from_its_disk() {
     for report in [installed("two"), booted("two")] {
         let inventory = three("reinstall");
         let mut told = Told::new(&inventory);
+        told.happens("two", armed_for(&told, 60, false));
         assert_eq!(told.boots("two", InstallForm::Verified), install("two"));
         told.happens("two", ignition("two"));
         told.happens("two", Event::InstallFailed { config: "two".into(), message: String::new() });
@@ -23,6 +67,7 @@ fn a_host_installs_until_it_reports_and_then_starts_from_its_disk() {
 fn a_host_whose_reports_never_arrive_is_not_installed_a_fourth_time_until_somebody_has_looked() {
     let inventory = three("reinstall");
     let mut told = Told::new(&inventory);
+    told.happens("two", armed_for(&told, 86_400, false));
     for host in ["two", "three"] {
         for _ in 0..3 {
             // What cannot be downloaded is asked for again, for minutes.
@@ -94,9 +139,9 @@ fn a_disk_that_an_install_left_half_written_is_not_called_installed() {
             assert_eq!((held.boots, held.is_held), (Choice::Local, true), "{what}");
             // It may still be at it, until the machine asks for another script.
             let word = match (what, number) {
-                ("failed", _) => "failed; arm it again",
+                ("failed", _) => "failed; to install it: pxe-serve arm two",
                 (_, 0) => "has not reported yet",
-                _ => "never reported its end; arm it again",
+                _ => "never reported its end; to install it: pxe-serve arm two",
             };
             assert!(held.why.ends_with(word), "{what}: {}", held.why);
             told.boots("two", InstallForm::Verified);
@@ -116,6 +161,28 @@ fn a_late_report_of_the_system_before_does_not_disarm() {
     assert_eq!(told.boots("two", InstallForm::Verified), install("two"));
     told.happens("two", booted("two"));
     assert_eq!(told.now("two"), Choice::Local);
+}
+
+#[test]
+fn a_system_that_boots_again_ends_no_installation_that_was_begun_since() {
+    let inventory = three("bootstrap");
+    let again = |config: &str| Event::Booted { config: config.into(), ignition: None, again: true };
+    let mut told = Told::new(&inventory);
+    told.happens("two", installed("two"));
+    told.happens("two", armed_for(&told, 600, false));
+    assert_eq!(told.boots("two", InstallForm::KernelArguments), install("two"));
+    told.happens("two", ignition("two"));
+    // The installer stopped before it wrote anything; somebody started the machine from its disk.
+    told.happens("two", again("two"));
+    told.now += 60;
+    assert_eq!(told.boots("two", InstallForm::KernelArguments), install("two"), "it is armed still");
+    assert_eq!(told.history.of("two").unwrap().installed.as_ref().unwrap().at, at(0));
+    // After the journal was lost, who boots again is known again.
+    let mut lost = Told::new(&inventory);
+    lost.happens("one", again("one-bootstrap"));
+    assert_eq!(lost.now("one"), Choice::Local);
+    lost.happens("one", armed_for(&lost, 600, false));
+    assert_eq!(lost.now("one"), install("one-reinstall"), "there is a cluster");
 }
 
 #[test]
@@ -151,6 +218,7 @@ fn the_policy_decides_where_nobody_did() {
 fn the_cluster_is_bootstrapped_once() {
     let inventory = three("bootstrap");
     let mut told = Told::new(&inventory);
+    told.happens("one", armed_for(&told, 60, false));
     assert_eq!(told.boots("one", InstallForm::Verified), install("one-bootstrap"));
     assert_eq!(told.boots("one", InstallForm::Verified), install("one-bootstrap"), "nothing was reported");
     told.happens("one", installed("one-bootstrap"));
@@ -167,7 +235,8 @@ fn the_cluster_is_bootstrapped_once() {
   three: {address: 192.168.26.7, mac: 52:54:00:00:00:03}
 ";
     let edited = inventory_with("bootstrap", hosts);
-    let told = Told { inventory: &edited, ..told };
+    let mut told = Told { inventory: &edited, ..told };
+    told.happens("two", armed_for(&told, 60, false));
     assert_eq!(told.now("two"), install("two-reinstall"));
 }
 
@@ -201,7 +270,12 @@ fn what_is_not_surely_new_is_installed_by_an_operators_word_alone() {
         told.history.doubt = Some(doubt.clone());
         for host in ["one", "two"] {
             let held = decide(&inventory, inventory.host(host).unwrap(), &told.history, at(0));
-            assert_eq!((held.boots, held.why, held.is_held), (Choice::Local, doubt.to_string(), true));
+            assert_eq!((held.boots, held.is_held), (Choice::Local, true));
+            assert!(
+                held.why.starts_with(&doubt.to_string()) && held.why.contains("pxe-serve arm"),
+                "{}",
+                held.why
+            );
         }
         assert_eq!(told.now("three"), install("three"), "boot: install is a word, too");
         told.happens("two", armed_for(&told, 60, false));
@@ -225,18 +299,19 @@ fn a_host_that_was_renamed_is_known_by_its_mac() {
 ";
     let after = inventory_with("reinstall", hosts);
     let decided = |history: &History| decide(&after, after.host("new").unwrap(), history, at(0));
-    assert_eq!(decided(&told.history).boots, install("new"), "two was never installed");
+    assert!(decided(&told.history).why.starts_with("no install"), "two was never installed");
     let mut on_its_way = Told { inventory: &before, history: told.history.clone(), now: 0 };
-    on_its_way.boots("two", InstallForm::Verified);
-    assert_eq!(decided(&on_its_way.history).boots, install("new"), "it has written nothing");
-    on_its_way.happens("two", ignition("two"));
-    assert_eq!(decided(&on_its_way.history).boots, Choice::Local, "whose report will find nobody");
     on_its_way.happens("two", armed_for(&on_its_way, 60, false));
-    assert_eq!(decided(&on_its_way.history).boots, Choice::Local, "nor when it was armed meanwhile");
+    on_its_way.boots("two", InstallForm::Verified);
+    assert!(decided(&on_its_way.history).why.starts_with("no install"), "it has written nothing");
+    on_its_way.happens("two", ignition("two"));
+    assert!(decided(&on_its_way.history).why.contains("was two"), "whose report will find nobody");
+    on_its_way.happens("two", armed_for(&on_its_way, 60, false));
+    assert!(decided(&on_its_way.history).why.contains("was two"), "nor when it was armed meanwhile");
     told.happens("two", installed("two"));
     let held = decided(&told.history);
     assert_eq!(held.boots, Choice::Local);
-    assert_eq!(held.why, "52:54:00:00:00:02 was two, which was installed; arm it to install");
+    assert_eq!(held.why, "52:54:00:00:00:02 was two, which was installed; to install it: pxe-serve arm new");
     let mut told = Told { inventory: &after, ..told };
     told.happens("new", armed_for(&told, 60, false));
     assert_eq!(told.boots("new", InstallForm::Verified), install("new"));
@@ -246,6 +321,7 @@ fn a_host_that_was_renamed_is_known_by_its_mac() {
 fn where_nobody_reports_an_install_is_done_when_the_host_comes_back() {
     let inventory = three("bootstrap");
     let mut told = Told::new(&inventory);
+    told.happens("one", armed_for(&told, 60, false));
     assert_eq!(told.boots("one", InstallForm::KernelArguments), install("one-bootstrap"));
     assert_eq!(
         told.boots("one", InstallForm::KernelArguments),
@@ -265,6 +341,7 @@ fn where_nobody_reports_an_install_is_done_when_the_host_comes_back() {
     assert_eq!(told.boots("one", InstallForm::KernelArguments), Choice::Local);
 
     let mut told = Told::new(&inventory);
+    told.happens("two", armed_for(&told, 60, false));
     told.boots("two", InstallForm::Verified);
     told.happens("two", ignition("two"));
     assert_eq!(
@@ -287,7 +364,7 @@ fn an_operator_sees_each_host_and_who_is_a_stranger_until_the_inventory_knows_it
     assert_eq!((told.unknown[0].first_seen, told.unknown[0].last_seen), (at(0), at(7)));
     assert_eq!(
         (told.hosts[0].policy.as_str(), told.hosts[0].why.as_str()),
-        ("install_once", "not installed yet")
+        ("install_once", "no install of it is known; to install it: pxe-serve arm one")
     );
     let json = serde_json::to_string(&told).unwrap();
     assert_eq!(serde_json::from_str::<super::super::Roster>(&json).unwrap(), told);

@@ -3,6 +3,7 @@
 mod console;
 mod lifecycle;
 mod machines;
+mod reboots;
 mod told;
 mod whatever_happens;
 

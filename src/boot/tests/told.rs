@@ -59,7 +59,7 @@ pub fn installed(config: &str) -> Event {
 }
 
 pub fn booted(config: &str) -> Event {
-    Event::Booted { config: config.into(), ignition: None }
+    Event::Booted { config: config.into(), ignition: None, again: false }
 }
 
 pub fn armed_for(told: &Told<'_>, seconds: u64, bootstrap: bool) -> Event {

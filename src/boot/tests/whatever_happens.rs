@@ -27,14 +27,23 @@ enum Step {
 enum Kind {
     Installed,
     Booted,
+    BootedAgain,
     Ignition,
     Failed,
+    /// Whatever else a node says.
+    Stage(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let host = || 0..2_usize;
-    let kind =
-        prop_oneof![Just(Kind::Installed), Just(Kind::Booted), Just(Kind::Ignition), Just(Kind::Failed)];
+    let kind = prop_oneof![
+        Just(Kind::Installed),
+        Just(Kind::Booted),
+        Just(Kind::BootedAgain),
+        Just(Kind::Ignition),
+        Just(Kind::Failed),
+        (0..5_u8).prop_map(Kind::Stage),
+    ];
     prop_oneof![
         8 => host().prop_map(Step::Boot),
         8 => (host(), kind).prop_map(|(host, kind)| Step::Report(host, kind)),
@@ -55,10 +64,10 @@ const NAMES: [[&str; 2]; 2] = [["one", "uno"], ["two", "due"]];
 struct Beside {
     /// Which of its names the inventory has.
     name: usize,
-    /// Under either of its names.
-    reported_installed: bool,
     /// From when, until when, and whether to bootstrap: under each of its names.
     armed: [Option<(u64, u64, bool)>; 2],
+    /// Since it was armed under that name: the word may be used up.
+    reported: [bool; 2],
     /// Since somebody looked.
     sent_to_install: u32,
     fetched_ignition: bool,
@@ -112,6 +121,7 @@ proptest! {
                     told.happens(name(machine), armed_for(&told, time, bootstrap));
                     let beside = &mut machines[machine];
                     beside.armed[beside.name] = Some((told.now, told.now + time, bootstrap));
+                    beside.reported[beside.name] = false;
                     beside.sent_to_install = 0;
                 }
                 Step::Disarm(machine) => {
@@ -127,8 +137,8 @@ proptest! {
                         _ => name.to_owned(),
                     };
                     let beside = &mut machines[machine];
-                    if matches!(kind, Kind::Installed | Kind::Booted) {
-                        beside.reported_installed = true;
+                    if matches!(kind, Kind::Installed | Kind::Booted | Kind::BootedAgain) {
+                        beside.reported[beside.name] = true;
                         is_bootstrapped |= bootstraps;
                     }
                     if matches!(kind, Kind::Installed) {
@@ -136,12 +146,18 @@ proptest! {
                     }
                     if matches!(kind, Kind::Ignition) {
                         beside.fetched_ignition = true;
-                    } else {
+                    } else if !matches!(kind, Kind::Stage(_) | Kind::BootedAgain) {
                         beside.sent_to_install = 0;
                     }
                     told.reports(name, match kind {
                         Kind::Installed => installed(&config),
                         Kind::Booted => booted(&config),
+                        Kind::BootedAgain => Event::Booted { config, ignition: None, again: true },
+                        Kind::Stage(0) => Event::Layering { config, message: String::new() },
+                        Kind::Stage(1) => Event::Rebooting { config, message: String::new() },
+                        Kind::Stage(2) => Event::K3sStarted { config },
+                        Kind::Stage(3) => Event::Joined { config, ca_sha256: None },
+                        Kind::Stage(_) => Event::StepFailed { config, message: "a.service: timeout".into() },
                         Kind::Ignition => ignition(&config),
                         Kind::Failed => Event::InstallFailed { config, message: "no disk".into() },
                     });
@@ -155,14 +171,13 @@ proptest! {
                     let word = beside.armed[beside.name]
                         .filter(|(from, until, _)| *from <= now + 300 && now < *until);
                     if let Choice::Install(config) = boots {
-                        let is_new = !beside.reported_installed && !is_damaged;
-                        prop_assert!(word.is_some() || is_new, "{config} over what may be an installed system");
+                        prop_assert!(word.is_some(), "{config} without an operator's word");
                         let by_word = word.is_some_and(|(_, _, bootstrap)| bootstrap);
                         let is_second = config.ends_with("-bootstrap") && (is_bootstrapped || is_damaged);
                         prop_assert!(by_word || !is_second, "a second cluster");
                         beside.sent_to_install += 1;
-                    } else if !beside.reported_installed && beside.sent_to_install < 3 && !is_damaged {
-                        prop_assert!(silent || beside.fetched_ignition, "an empty disk is not started from");
+                    } else if word.is_some() && !beside.reported[beside.name] && beside.sent_to_install < 3 {
+                        prop_assert!(silent && beside.fetched_ignition, "an operator's word does not hold");
                     }
                 }
             }

@@ -4,6 +4,7 @@ mod fcos;
 mod hosts;
 mod k3s;
 mod keepalived;
+mod updates;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -20,11 +21,13 @@ pub use fcos::{Fcos, Images};
 pub use hosts::{Disk, Host, RoleWord, Settings};
 pub use k3s::{Binary, K3s};
 pub use keepalived::Keepalived;
+pub use updates::Updates;
 
 use fcos::read_fcos;
 use hosts::{read_host, read_shared_settings};
 use k3s::read_k3s;
 use keepalived::read_keepalived;
+use updates::read_updates;
 
 #[derive(Debug, Default)]
 pub struct Inventory {
@@ -35,6 +38,7 @@ pub struct Inventory {
     pub keepalived: Keepalived,
     pub k3s: K3s,
     pub fcos: Fcos,
+    pub updates: Updates,
     pub defaults: Settings,
     pub groups: BTreeMap<String, Settings>,
     pub hosts: Vec<Host>,
@@ -98,6 +102,9 @@ pub fn read(root: &Item<'_>) -> Inventory {
     }
     if let Some(item) = fields.get("fcos") {
         inventory.fcos = read_fcos(&item);
+    }
+    if let Some(item) = fields.get("updates") {
+        inventory.updates = read_updates(&item);
     }
     if let Some(item) = fields.get("defaults") {
         inventory.defaults = read_shared_settings(&item).unwrap_or_default();

@@ -1,19 +1,23 @@
 //! The journal as a file: one line an event, appended; written anew as one line a host when it has grown.
 //!
-//! A last line without its end, as a power cut leaves it, was never acknowledged and is cut off. Any other line that is
-//! damaged is lost: the file is then kept beside as `journal.damaged`, and as long as that lies there, nobody is taken
-//! for new.
+//! Where something of it is lost, by `read`, the file is kept beside as `journal.damaged`, no arming holds any more, and as long
+//! as that lies there nobody is taken for new. A journal that is gone or empty, while the folder shows that it was
+//! used, is lost, too. A disk that is full keeps nobody from being served.
 
-use std::fs::{File, OpenOptions};
+use std::borrow::Cow;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::boot::{Dated, History};
 use crate::ids::HostName;
 
-use super::super::state_dir::{read_at_most, replace, sync_name, write_atomically};
-use super::{Journal, line};
+use super::super::state_dir::{read_at_most, replace, sync_name};
+use super::line::{Condensed, Content, End};
+use super::read::{Read, read};
+use super::{Journal, witness};
 
 /// Events beyond the hosts' lines: some 8,000. A boot is twenty, so flash sees a rewrite every few hundred boots.
 pub const LIVE_BYTES: usize = 1024 * 1024;
@@ -26,7 +30,7 @@ pub struct DiskJournal {
     path: PathBuf,
     live_bytes: usize,
     open: Mutex<Open>,
-    /// How many of the appended lines are on the medium. Held while it is written to: who waits here has its line synced
+    /// How many of its lines are on the medium. Held while it is written to: who waits here has its line synced
     /// by the next one in.
     synced: Mutex<u64>,
 }
@@ -34,7 +38,8 @@ pub struct DiskJournal {
 #[derive(Debug)]
 struct Open {
     file: Arc<File>,
-    appended: u64,
+    /// How far it goes.
+    end: End,
     /// Since it was last written anew.
     bytes: usize,
     /// The last line may have no end: a write that failed halfway.
@@ -46,81 +51,121 @@ struct Open {
 impl DiskJournal {
     pub fn open(path: &Path, live_bytes: usize) -> io::Result<(Self, History)> {
         let content = match read_at_most(path, FILE_BYTES_MAX) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // So that its name outlives a power cut, too.
-                write_atomically(path, b"")?;
-                Vec::new()
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read?,
         };
-        let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let mut history = History::default();
-        let lines = content[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let lost = lines.filter(|line| !line::read_into(line, &mut history)).count();
-        let is_torn = whole < content.len();
-        let file = append_to(path)?;
-        if is_torn && !line::read_into(&content[whole..], &mut history) {
-            file.set_len(whole as u64)?;
-        }
+        let witness = witness::read(path)?;
+        let Read { mut history, end, good_bytes, is_torn, damage } = read(&content, witness.as_ref());
+        let is_gone = content.is_empty() && was_used(path);
+        let damage = if is_gone { Some("it is gone or empty") } else { damage };
         let evidence = path.with_extension("damaged");
-        if lost > 0 {
+        if let Some(why) = damage {
             tracing::error!(
-                file = %path.display(), kept = %evidence.display(), lost,
-                "lines of the journal are damaged: hosts that no install is known of are not installed until they are armed, or until the kept file is deleted"
+                file = %path.display(), kept = %evidence.display(), why,
+                "the journal is damaged: no arming holds any more, and hosts that no install is known of may be installed, until the kept file is deleted"
             );
-            write_atomically(&evidence, &content)?;
             history.disarm_all();
         }
-        if evidence.exists() {
+        let is_kept = damage.is_some() && keep(&evidence, &content);
+        // If nothing can be kept, nothing is cut off either.
+        let is_torn = is_torn || damage.is_some() && good_bytes < content.len();
+        if damage.is_some() || evidence.exists() {
             history.doubt();
         }
-        let open = Open {
-            file,
-            appended: 0,
-            // Written anew with the next event.
-            bytes: if lost > 0 { live_bytes } else { content.len() },
-            is_torn,
-            is_name_synced: true,
-        };
-        let journal = DiskJournal {
-            path: path.to_owned(),
-            live_bytes,
-            open: Mutex::new(open),
-            synced: Mutex::default(),
-        };
+        let open = Open { file: append_to(path)?, end, bytes: content.len(), is_torn, is_name_synced: false };
+        let synced = Mutex::default();
+        let journal = DiskJournal { path: path.to_owned(), live_bytes, open: Mutex::new(open), synced };
+        {
+            let mut open = journal.open.lock().unwrap_or_else(PoisonError::into_inner);
+            if damage.is_none() && !content.is_empty() {
+                if good_bytes < content.len() {
+                    open.file.set_len(good_bytes as u64)?;
+                }
+            } else if (is_kept || damage.is_none())
+                && let Err(error) = journal.begins_anew(&mut open, &history)
+            {
+                tracing::error!(file = %path.display(), %error, "cannot begin the journal; a restart will try again");
+            }
+        }
         Ok((journal, history))
+    }
+
+    /// After damage, or for the first time: what is left is all there is.
+    fn begins_anew(&self, open: &mut Open, history: &History) -> io::Result<()> {
+        self.rewrite(open, history)?;
+        sync_name(&self.path)?;
+        open.is_name_synced = true;
+        witness::write(&self.path, &open.end)
     }
 
     /// From the rename on it is the new file that is written to, whatever fails afterwards.
     fn rewrite(&self, open: &mut Open, history: &History) -> io::Result<()> {
-        open.file = Arc::new(replace(&self.path, &snapshot(history))?);
+        let (bytes, end) = snapshot(history, &open.end);
+        open.file = Arc::new(replace(&self.path, &bytes)?);
+        open.end = end;
+        open.bytes = 0;
         open.is_torn = false;
         open.is_name_synced = false;
         Ok(())
     }
 }
 
-fn snapshot(history: &History) -> Vec<u8> {
-    history.iter().flat_map(|(host, known)| line::known(host, known)).collect()
+fn snapshot(history: &History, end: &End) -> (Vec<u8>, End) {
+    let hosts = history.iter().count() as u64;
+    let condensed = Condensed { records: end.records, last: end.sum.clone(), hosts };
+    let (mut bytes, mut end) = end.then(&Content::Condensed { condensed });
+    for (host, known) in history.iter() {
+        let known = Content::Known { host: host.clone(), history: Cow::Borrowed(known) };
+        let (line, with_line) = end.then(&known);
+        bytes.extend(line);
+        end = with_line;
+    }
+    (bytes, end)
+}
+
+/// Whether there was a journal once: the witness and the archive are written after it.
+fn was_used(journal: &Path) -> bool {
+    let beside = |name| journal.with_file_name(name);
+    let has_blobs = fs::read_dir(beside("blobs")).is_ok_and(|mut blobs| blobs.next().is_some());
+    has_blobs || witness::path(journal).exists() || beside("index.json").exists()
+}
+
+/// Behind what was kept of earlier damage. Whether it could be.
+fn keep(evidence: &Path, content: &[u8]) -> bool {
+    let write = || {
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(evidence)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        sync_name(evidence)
+    };
+    let written = write();
+    if let Err(error) = &written {
+        tracing::error!(file = %evidence.display(), %error, "cannot keep the damaged journal; it stays where it is");
+    }
+    written.is_ok()
 }
 
 fn append_to(path: &Path) -> io::Result<Arc<File>> {
-    Ok(Arc::new(OpenOptions::new().append(true).open(path)?))
+    Ok(Arc::new(OpenOptions::new().create(true).append(true).mode(0o600).open(path)?))
 }
 
 impl Journal for DiskJournal {
     fn append(&self, host: &HostName, event: &Dated) -> io::Result<()> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut line = line::event(host, event);
+        let (mut line, end) = open.end.then_event(host, event);
         if open.is_torn {
             line.insert(0, b'\n');
         }
-        open.is_torn = true;
+        let before = open.file.metadata()?.len();
         // In one write, so that another program that reads sees whole lines.
-        (&*open.file).write_all(&line)?;
+        if let Err(error) = (&*open.file).write_all(&line) {
+            // A full disk takes half a line.
+            open.is_torn |= open.file.set_len(before).is_err();
+            return Err(error);
+        }
         open.is_torn = false;
         open.bytes += line.len();
-        open.appended += 1;
+        open.end = end;
         Ok(())
     }
 
@@ -139,13 +184,13 @@ impl Journal for DiskJournal {
     fn sync(&self) -> io::Result<()> {
         let appended = || {
             let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            (open.file.clone(), open.appended, open.is_name_synced)
+            (open.file.clone(), open.end.clone(), open.is_name_synced)
         };
-        let (_, wanted, _) = appended();
+        let wanted = appended().1.records;
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         if *synced < wanted {
             // A file that was replaced since holds nothing that the new one does not, and that one was synced.
-            let (file, now, is_name_synced) = appended();
+            let (file, end, is_name_synced) = appended();
             file.sync_data()?;
             if !is_name_synced {
                 sync_name(&self.path)?;
@@ -153,7 +198,11 @@ impl Journal for DiskJournal {
                 // Unless it was replaced once more meanwhile.
                 open.is_name_synced |= Arc::ptr_eq(&open.file, &file);
             }
-            *synced = now;
+            *synced = end.records;
+            // What is acknowledged is on the medium all the same.
+            if let Err(error) = witness::write(&self.path, &end) {
+                tracing::warn!(file = %self.path.display(), %error, "cannot write journal.head: a journal cut short may not be noticed");
+            }
         }
         Ok(())
     }

@@ -7,7 +7,11 @@
 mod disk;
 mod line;
 #[cfg(test)]
+mod losses;
+mod read;
+#[cfg(test)]
 mod tests;
+mod witness;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

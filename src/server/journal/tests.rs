@@ -4,11 +4,12 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::boot::{Choice, Dated, Event, History, Moment};
+use crate::boot::{Choice, Dated, Doubt, Event, History, Moment};
 use crate::ids::HostName;
 
 use super::disk::{DiskJournal, LIVE_BYTES};
-use super::{Chronicle, Journal, line};
+use super::line::End;
+use super::{Chronicle, Journal};
 
 fn host(name: &str) -> HostName {
     name.parse().unwrap()
@@ -21,7 +22,7 @@ fn events() -> Vec<(HostName, Dated)> {
         ("one", Event::File { path: "pxe/configs/k3s-token".into(), sha256: None }),
         ("one", Event::Installed { config: config(), ignition: None }),
         ("two", Event::Armed { until: Moment::from_unix(2_000_000_000), bootstrap: false }),
-        ("one", Event::Booted { config: config(), ignition: None }),
+        ("one", Event::Booted { config: config(), ignition: None, again: false }),
     ];
     let dated = |(seconds, (name, event)): (usize, (&str, Event))| {
         (host(name), Dated { at: Moment::from_unix(1_800_000_000 + seconds as u64), event })
@@ -39,27 +40,38 @@ fn opened(path: &Path) -> (DiskJournal, History) {
     DiskJournal::open(path, LIVE_BYTES).unwrap()
 }
 
+/// A journal as it is written, and how far it goes after each of its lines.
+fn written(path: &Path) -> (Vec<u8>, Vec<usize>) {
+    let (journal, _) = opened(path);
+    let mut ends = vec![fs::metadata(path).unwrap().len() as usize];
+    for (host, event) in events() {
+        journal.append(&host, &event).unwrap();
+        ends.push(fs::metadata(path).unwrap().len() as usize);
+    }
+    (fs::read(path).unwrap(), ends)
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}
+
+/// Nothing of it was acknowledged, so its witness is at its first line.
 #[test]
 fn a_journal_cut_off_at_any_byte_keeps_every_line_before_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     let events = events();
-    let lines: Vec<Vec<u8>> = events.iter().map(|(host, event)| line::event(host, event)).collect();
-    let whole = lines.concat();
+    let (whole, ends) = written(&path);
     let (late_host, late) = (host("three"), events[0].1.clone());
-    for cut in 0..=whole.len() {
+    for cut in ends[0]..=whole.len() {
         // As it is after a kill, and as ext4 leaves what it had not written at a power cut.
         for zeros in [0, 7] {
             fs::write(&path, [&whole[..cut], &vec![0; zeros]].concat()).unwrap();
-            let mut end = 0;
-            let complete = lines
-                .iter()
-                .take_while(|line| {
-                    end += line.len();
-                    // A line is whole without its end, unless something else follows on it.
-                    end <= cut || end == cut + 1 && zeros == 0
-                })
-                .count();
+            // A line is whole without its end, unless something else follows on it.
+            let is_there = |end: &&usize| **end <= cut || **end == cut + 1 && zeros == 0;
+            let complete = ends.iter().filter(is_there).count() - 1;
             let (journal, history) = opened(&path);
             assert_eq!(history, folded(&events[..complete]), "cut at {cut}, {zeros} zeros");
             journal.append(&late_host, &late).unwrap();
@@ -72,58 +84,92 @@ fn a_journal_cut_off_at_any_byte_keeps_every_line_before_and_goes_on() {
 }
 
 #[test]
-fn a_byte_gone_bad_costs_its_line_alone() {
+fn a_byte_gone_bad_costs_its_line_and_the_one_that_follows_on_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     let events = events();
-    let lines: Vec<Vec<u8>> = events.iter().map(|(host, event)| line::event(host, event)).collect();
-    let whole = lines.concat();
-    for at in 0..whole.len() {
+    let (whole, ends) = written(&path);
+    let evidence = path.with_extension("damaged");
+    for at in ends[0]..whole.len() - 1 {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x20;
         fs::write(&path, &bytes).unwrap();
-        let mut start = 0;
-        let is_good = |line: &Vec<u8>| {
-            start += line.len();
-            // The end of a line belongs to two of them.
-            !(start - line.len()..start).contains(&at) && at + 1 != start - line.len()
-        };
-        let good: Vec<bool> = lines.iter().map(is_good).collect();
-        let left: Vec<_> =
-            events.iter().zip(good).filter(|(_, good)| *good).map(|(event, _)| event.clone()).collect();
-        let mut expected = folded(&left);
-        let evidence = path.with_extension("damaged");
         let found = opened(&path).1;
-        // Without its end, the last line is one that was never acknowledged.
-        if at + 1 < whole.len() {
-            expected.disarm_all();
-            expected.doubt();
-            assert_eq!(fs::read(&evidence).unwrap(), bytes, "byte {at}");
-            fs::remove_file(&evidence).unwrap();
+        assert_eq!(fs::read(&evidence).unwrap(), bytes, "byte {at}");
+        assert_eq!(found.doubt, Some(Doubt::Damaged), "byte {at}");
+        assert_eq!(found, opened(&path).1, "byte {at}: once, and for as long as the evidence lies there");
+        assert_eq!(fs::read(&evidence).unwrap(), bytes, "byte {at}: not kept again");
+        // The end of a line belongs to two of them, and the next one follows on its sum.
+        let line = ends.iter().filter(|end| **end <= at).count() - 1;
+        let far = |index: usize| index < line || index > line + 2;
+        let mut expected: Vec<_> = events
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| far(*index))
+            .map(|(_, event)| event.clone())
+            .collect();
+        expected.retain(|(_, dated)| !matches!(dated.event, Event::Armed { .. }));
+        for (host, dated) in expected {
+            let known = found.of(host.as_str()).unwrap();
+            assert!(known.events.contains(&dated), "byte {at}: {dated:?}");
         }
-        assert!(!evidence.exists(), "byte {at}");
-        assert_eq!(found, expected, "byte {at}");
+        assert!(found.iter().all(|(_, known)| known.armed.is_none()), "byte {at}");
+        fs::remove_file(&evidence).unwrap();
+        remove(&super::witness::path(&path));
     }
 }
 
 #[test]
-fn what_is_damaged_is_gone_with_the_next_event_and_nothing_else() {
+fn what_is_damaged_is_gone_at_once_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     let events = events();
-    let first = line::event(&events[0].0, &events[0].1);
-    fs::write(&path, [b"garbage\n".as_slice(), &first, b"0123"].concat()).unwrap();
-    let (journal, mut history) = opened(&path);
-    journal.append(&events[1].0, &events[1].1).unwrap();
-    history.apply(&events[1].0, events[1].1.clone());
-    journal.condense(&history);
-    let text = fs::read_to_string(&path).unwrap();
-    assert!(!text.contains("garbage") && text.lines().count() == 1, "{text}");
-    let mut expected = folded(&events[..2]);
+    let (whole, ends) = written(&path);
+    fs::write(&path, [&whole[..ends[1]], b"garbage\n", &whole[ends[1]..], b"0123"].concat()).unwrap();
+    let found = opened(&path).1;
+    assert!(!fs::read_to_string(&path).unwrap().contains("garbage"));
+    let mut expected = folded(&events);
+    expected.disarm_all();
     expected.doubt();
+    assert_eq!(found, expected);
     assert_eq!(opened(&path).1, expected, "until journal.damaged is deleted");
     fs::remove_file(path.with_extension("damaged")).unwrap();
-    assert_eq!(opened(&path).1, folded(&events[..2]));
+    expected.doubt = None;
+    assert_eq!(opened(&path).1, expected);
+}
+
+/// As versions before wrote it: each line covers itself alone, and there is no first line and no witness.
+#[test]
+fn a_journal_of_an_earlier_version_is_read_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let mut events = events();
+    let old = |(host, event): &(HostName, Dated)| {
+        let alone = End::default().then_event(host, event).0;
+        String::from_utf8(alone).unwrap()
+    };
+    fs::write(&path, events.iter().map(old).collect::<String>()).unwrap();
+    let (journal, history) = opened(&path);
+    assert_eq!(history, folded(&events));
+    for name in ["three", "four"] {
+        events.push((host(name), events[2].1.clone()));
+        journal.append(&host(name), &events[2].1).unwrap();
+    }
+    journal.sync().unwrap();
+    drop(journal);
+    assert_eq!(opened(&path).1, folded(&events));
+    // From then on none can be lost.
+    let text = fs::read_to_string(&path).unwrap();
+    let without = |gone: usize| {
+        let lines = text.lines().enumerate().filter(|(index, _)| *index != gone);
+        lines.map(|(_, line)| format!("{line}\n")).collect::<String>()
+    };
+    for gone in [5, 6] {
+        fs::write(&path, without(gone)).unwrap();
+        assert_eq!(opened(&path).1.doubt, Some(Doubt::Damaged), "line {gone}");
+        fs::write(&path, &text).unwrap();
+        remove(&path.with_extension("damaged"));
+    }
 }
 
 #[test]
@@ -154,7 +200,8 @@ fn a_machine_that_asks_again_and_again_is_written_once() {
     let (journal, history) = opened(&path);
     let chronicle = Chronicle::over(journal, history);
     (0..50).for_each(|_| chronicle.note(&host("one"), Event::Script { boots: Choice::Local }));
-    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
+    // And the first, which says what came before.
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
     assert_eq!(chronicle.history().of("one").unwrap().events.len(), 1);
 }
 

@@ -1,6 +1,7 @@
 //! Requests from any address, straight to the routes, over a site that boots.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,18 +12,24 @@ use tower::ServiceExt as _;
 
 use crate::boot::Roster;
 use crate::server::archive::Archive;
-use crate::server::connection::Endpoints;
 use crate::server::journal::Chronicle;
+use crate::server::peer::Peer;
 use crate::server::routes::routes;
 use crate::server::state::{Failure, Served, ServerState, Status};
-use crate::server::{KEEP_GENERATIONS_FOR, SecretsPolicy};
+use crate::server::state_dir::StateDir;
+use crate::server::{AskReadiness, KEEP_GENERATIONS_FOR, SecretsPolicy};
 
 use super::site::{IGNITION, SCRIPT, public, with};
 
-pub const LENOVO1: [u8; 4] = [192, 168, 26, 5];
-pub const LENOVO2: [u8; 4] = [192, 168, 26, 6];
-pub const STRANGER: [u8; 4] = [192, 168, 26, 99];
-pub const OPERATOR: [u8; 4] = [127, 0, 0, 1];
+pub const LENOVO1: Peer = at([192, 168, 26, 5]);
+pub const LENOVO2: Peer = at([192, 168, 26, 6]);
+pub const STRANGER: Peer = at([192, 168, 26, 99]);
+pub const OPERATOR: Peer = Peer::Operator;
+pub const LOOPBACK: Peer = Peer::ThisMachine(IpAddr::V4(Ipv4Addr::LOCALHOST));
+
+pub const fn at([a, b, c, d]: [u8; 4]) -> Peer {
+    Peer::Network(IpAddr::V4(Ipv4Addr::new(a, b, c, d)))
+}
 
 const SCRIPTS: [&str; 9] = [
     "pxe/boot.ipxe",
@@ -84,25 +91,36 @@ impl Site {
     }
 
     fn over(secrets: SecretsPolicy) -> Site {
-        let archive = Archive::open(KEEP_GENERATIONS_FOR, 0..=1 << 20, None).unwrap();
         let chronicle = Chronicle::open(None).unwrap();
         // As with a state directory.
         chronicle.history().doubt = None;
-        let state = Arc::new(ServerState::new(secrets, archive, chronicle));
+        Site::of(secrets, chronicle, AskReadiness::default())
+    }
+
+    /// Whether the cluster's servers are ready; with a journal on the disk, or one that is as good.
+    pub fn that_asks(readiness: AskReadiness, state_dir: Option<&Path>) -> Site {
+        let dir = state_dir.map(|path| Arc::new(StateDir::open(path).unwrap()));
+        let chronicle = Chronicle::open(dir).unwrap();
+        chronicle.history().doubt = None;
+        Site::of(SecretsPolicy::default(), chronicle, readiness)
+    }
+
+    fn of(secrets: SecretsPolicy, chronicle: Chronicle, readiness: AskReadiness) -> Site {
+        let archive = Archive::open(KEEP_GENERATIONS_FOR, 0..=1 << 20, None).unwrap();
+        let state = Arc::new(ServerState::new(secrets, archive, chronicle).asking(readiness));
         state.set_status(Status { served: None, failure: Some(Arc::new(failure())) });
         Site { routes: routes(state.clone()), state }
     }
 
     pub async fn ask(
         &self,
-        peer: [u8; 4],
+        peer: Peer,
         method: &str,
         uri: &str,
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Reply {
-        let ends = Endpoints::new(IpAddr::from(peer), IpAddr::from([192, 168, 26, 1]));
-        let mut request = Request::builder().method(method).uri(uri).extension(ends);
+        let mut request = Request::builder().method(method).uri(uri).extension(peer);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -113,17 +131,21 @@ impl Site {
         Reply { status: head.status.as_u16(), headers: head.headers, text }
     }
 
-    pub async fn get(&self, peer: [u8; 4], uri: &str) -> Reply {
+    pub async fn get(&self, peer: Peer, uri: &str) -> Reply {
         self.ask(peer, "GET", uri, &[("user-agent", "curl/8")], "").await
     }
 
     /// As iPXE asks.
-    pub async fn boot(&self, peer: [u8; 4], uri: &str) -> Reply {
+    pub async fn boot(&self, peer: Peer, uri: &str) -> Reply {
         self.ask(peer, "GET", uri, &[("user-agent", "iPXE/1.21.1+ (g1234)")], "").await
     }
 
-    pub async fn post(&self, peer: [u8; 4], uri: &str, body: &str) -> Reply {
+    pub async fn post(&self, peer: Peer, uri: &str, body: &str) -> Reply {
         self.ask(peer, "POST", uri, &[("host", "192.168.26.1")], body.to_owned()).await
+    }
+
+    pub async fn arms(&self, host: &str) {
+        assert_eq!(self.post(OPERATOR, &format!("/pxe/hosts/{host}/arm"), "").await.status, 204);
     }
 
     pub async fn roster(&self) -> Roster {

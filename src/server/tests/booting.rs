@@ -1,6 +1,6 @@
 //! Which script a machine gets, and what is noted of it.
 
-use super::asking::{LENOVO1, LENOVO2, STRANGER, Site};
+use super::asking::{LENOVO1, LENOVO2, OPERATOR, STRANGER, Site};
 use super::site::{IGNITION, SCRIPT};
 
 const INSTALL1: &str = "pxe/ipxe/lenovo1-reinstall/install.ipxe";
@@ -9,6 +9,7 @@ const LOCAL1: &str = "pxe/ipxe/lenovo1/local.ipxe";
 #[tokio::test]
 async fn each_way_of_asking_leads_to_the_hosts_own_script() {
     let site = Site::new();
+    site.arms("lenovo1").await;
     for uri in [
         "/pxe/ipxe/52-54-00-00-00-01.ipxe",
         "/pxe/ipxe/52-54-00-00-00-01.ipxe?uuid=&serial=%FFFFFFC3&hostname=&buildarch=i386&platform=pcbios",
@@ -39,17 +40,18 @@ async fn what_is_a_file_stays_one() {
 }
 
 #[tokio::test]
-async fn after_the_report_the_disk_and_after_an_operators_word_once_more_the_installer() {
+async fn an_operators_word_installs_once_and_nothing_else_does() {
     let site = Site::new();
     let boot = async || site.boot(LENOVO1, "/pxe/ipxe/lenovo1.ipxe").await.script().to_owned();
+    let said = boot().await;
+    let remedy = "echo pxe-serve: lenovo1: no install of it is known; to install it: pxe-serve arm lenovo1";
+    assert!(said.contains(remedy) && said.ends_with("exit 1\n"), "{said}");
+    site.arms("lenovo1").await;
     assert_eq!(boot().await, INSTALL1);
     let report = r#"{"event":"installed","config":"lenovo1-reinstall"}"#;
     assert_eq!(site.post(LENOVO1, "/pxe/events/lenovo1", report).await.status, 204);
     assert_eq!(boot().await, LOCAL1);
-    assert_eq!(
-        site.post([127, 0, 0, 1], "/pxe/hosts/lenovo1/arm", r#"{"bootstrap":true}"#).await.status,
-        204
-    );
+    assert_eq!(site.post(OPERATOR, "/pxe/hosts/lenovo1/arm", r#"{"bootstrap":true}"#).await.status, 204);
     assert_eq!(boot().await, "pxe/ipxe/lenovo1-bootstrap/install.ipxe");
     let report = r#"{"event":"installed","config":"lenovo1-bootstrap"}"#;
     assert_eq!(site.post(LENOVO1, "/pxe/events/lenovo1", report).await.status, 204);
@@ -68,13 +70,14 @@ async fn only_what_was_a_boot_is_noted() {
     assert_eq!(site.events("lenovo1").await, [""; 0]);
     assert_eq!(site.roster().await.unknown, []);
 
+    site.arms("lenovo1").await;
     site.boot(LENOVO1, "/pxe/boot.ipxe").await;
     site.boot(LENOVO1, "/pxe/ipxe/52-54-00-00-00-01.ipxe").await;
     site.get(LENOVO1, &format!("/{IGNITION}")).await;
     site.get(LENOVO1, &format!("/{SCRIPT}")).await;
     site.get(LENOVO1, "/pxe/").await;
     assert_eq!(
-        site.events("lenovo1").await,
+        site.events("lenovo1").await[1..],
         [
             "fetched pxe/boot.ipxe",
             "was told: install lenovo1-reinstall",
@@ -132,7 +135,7 @@ async fn when_nothing_can_be_served_the_console_says_why_and_the_boot_goes_on_la
         }
     }
     for uri in ["/pxe/ipxe/lenovo1/install.ipxe", "/pxe/ignition/lenovo1.ign", "/pxe/hosts", "/"] {
-        let reply = site.boot([127, 0, 0, 1], uri).await;
+        let reply = site.boot(OPERATOR, uri).await;
         assert_eq!((reply.status, &reply.headers["retry-after"]), (503, &"5".parse().unwrap()), "{uri}");
     }
 }
@@ -142,6 +145,7 @@ async fn after_a_broken_edit_nobody_is_installed_or_called_a_stranger_and_the_co
     let site = Site::new();
     let booted = r#"{"event":"booted","config":"lenovo2"}"#;
     assert_eq!(site.post(LENOVO2, "/pxe/events/lenovo2", booted).await.status, 204);
+    site.arms("lenovo1").await;
     site.breaks();
     for uri in ["/pxe/ipxe/lenovo1.ipxe", "/pxe/ipxe/aa-bb-cc-dd-ee-ff.ipxe"] {
         let reply = site.boot(LENOVO1, uri).await;
@@ -152,7 +156,7 @@ async fn after_a_broken_edit_nobody_is_installed_or_called_a_stranger_and_the_co
             assert!(script.contains(part), "{uri}: {script}");
         }
     }
-    assert_eq!(site.events("lenovo1").await, [""; 0]);
+    assert_eq!(site.events("lenovo1").await.len(), 1, "that it was armed");
     let local = site.boot(LENOVO2, "/pxe/ipxe/lenovo2.ipxe").await;
     assert_eq!(local.script(), "pxe/ipxe/lenovo2/local.ipxe", "what is not to be installed goes on");
     let broken = site.roster().await.broken.unwrap();
@@ -163,9 +167,7 @@ async fn after_a_broken_edit_nobody_is_installed_or_called_a_stranger_and_the_co
 async fn a_script_that_is_not_there_is_said_on_the_console() {
     let site = Site::new();
     assert_eq!(
-        site.post([127, 0, 0, 1], "/pxe/events/lenovo2", r#"{"event":"booted","config":"lenovo2"}"#)
-            .await
-            .status,
+        site.post(OPERATOR, "/pxe/events/lenovo2", r#"{"event":"booted","config":"lenovo2"}"#).await.status,
         204
     );
     let without = super::site::generation("a");

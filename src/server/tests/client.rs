@@ -13,7 +13,7 @@ use crate::generation::Loaded;
 use crate::server::reload::Reloader;
 use crate::server::state::ServerState;
 use crate::server::watch::Notifier;
-use crate::server::{Config, Server};
+use crate::server::{Config, SecretsPolicy, Server};
 
 pub struct Running {
     pub address: SocketAddr,
@@ -24,8 +24,10 @@ pub struct Running {
     pub task: JoinHandle<()>,
 }
 
+/// The client below is on loopback, and reads secrets, too.
 pub fn config() -> Config {
-    Config { listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))], ..Config::default() }
+    let listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    Config { listen, secrets: SecretsPolicy::Loopback, ..Config::default() }
 }
 
 pub async fn start(config: Config, load: impl Fn() -> Loaded + Send + Sync + 'static) -> Running {

@@ -10,9 +10,9 @@ use axum::extract::Request;
 use tower::ServiceExt as _;
 
 use crate::server::archive::Archive;
-use crate::server::connection::Endpoints;
 use crate::server::journal::Chronicle;
 use crate::server::log::{LogFormat, lines};
+use crate::server::peer::Peer;
 use crate::server::reload::{Reloader, Trigger};
 use crate::server::routes::routes;
 use crate::server::state::{Served, ServerState, Status};
@@ -57,8 +57,8 @@ async fn a_requests_line_names_host_artifact_digest_and_client_and_no_secret() {
     let state = state();
     state.set_status(serving());
     for peer in [[192, 168, 26, 5], [192, 168, 26, 77]] {
-        let ends = Endpoints::new(peer.into(), [192, 168, 26, 1].into());
-        let request = Request::builder().uri(format!("/{CONF}")).extension(ends).body(Body::empty()).unwrap();
+        let peer = Peer::at(peer.into(), [192, 168, 26, 1].into());
+        let request = Request::builder().uri(format!("/{CONF}")).extension(peer).body(Body::empty()).unwrap();
         routes(state.clone()).oneshot(request).await.unwrap();
     }
     let lines: Vec<serde_json::Value> =
@@ -116,9 +116,12 @@ fn a_promise_that_is_broken_for_want_of_room_is_said_once_and_one_that_is_over_i
 fn the_start_message_names_urls_that_work_and_how_to_reach_the_network() {
     let loopback: SocketAddr = "127.0.0.1:8080".parse().unwrap();
     let any: SocketAddr = "0.0.0.0:80".parse().unwrap();
-    let text = welcome(&[loopback], SecretsPolicy::OwnHost, &serving());
+    let text = welcome(&[loopback], SecretsPolicy::Loopback, &serving());
     assert!(text.contains("  curl http://127.0.0.1:8080/pxe/configs/keepalived-lenovo1.conf\n"), "{text}");
-    assert!(text.contains("--listen 0.0.0.0:80 --state-dir DIR\n"), "the port of base_url: {text}");
+    assert!(text.contains("--listen 0.0.0.0:80 --state-dir state\n"), "the port of base_url: {text}");
+    let text = welcome(&[loopback], SecretsPolicy::OwnHost, &serving());
+    assert!(text.contains("  curl http://127.0.0.1:8080/pxe/"), "{text}");
+    assert!(!text.contains("keepalived-lenovo1.conf"), "that is a secret: {text}");
     let text = welcome(&[any], SecretsPolicy::Lan, &serving());
     assert!(text.contains("http://127.0.0.1:80/pxe/"), "{text}");
     assert!(!text.contains("--listen"), "{text}");

@@ -7,6 +7,7 @@ mod site;
 mod artifacts;
 mod booting;
 mod connections;
+mod fleetlock;
 mod listings;
 mod logging;
 mod negotiation;

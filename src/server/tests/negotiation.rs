@@ -1,5 +1,7 @@
 //! Which Ignition version a node gets.
 
+use crate::server::peer::Peer;
+
 use super::client::{config, start};
 use super::site::{IGNITION, SCRIPT, generation, good, public, with};
 
@@ -74,7 +76,7 @@ async fn a_node_that_is_too_old_is_named_once_and_served_all_the_same() {
     .await;
     let reply = server.send("GET", &format!("/{IGNITION}"), &[("Accept", &accept("3.3.0"))]).await;
     assert_eq!(reply.status, 200);
-    let client = [127, 0, 0, 1].into();
+    let client = Peer::ThisMachine([127, 0, 0, 1].into());
     assert!(!server.state.first_warning(client, IGNITION), "the request has warned already");
     assert!(server.state.first_warning(client, "another"), "the next artifact is news");
 }

@@ -13,8 +13,8 @@ use tower::ServiceExt as _;
 use crate::generation::Generation;
 use crate::server::SecretsPolicy;
 use crate::server::archive::Archive;
-use crate::server::connection::Endpoints;
 use crate::server::journal::Chronicle;
+use crate::server::peer::Peer;
 use crate::server::routes::routes;
 use crate::server::state::{Served, ServerState, Status};
 
@@ -38,8 +38,11 @@ async fn get(state: &Arc<ServerState>, peer: &str, target: &str) -> Response {
 }
 
 async fn get_as(state: &Arc<ServerState>, peer: &str, host: &str, target: &str) -> Response {
-    let ends = Endpoints::new(peer.parse().unwrap(), [192, 168, 26, 1].into());
-    let request = Request::builder().uri(format!("/{target}")).header("host", host).extension(ends);
+    let peer = match peer {
+        "operator" => Peer::Operator,
+        address => Peer::at(address.parse().unwrap(), [192, 168, 26, 1].into()),
+    };
+    let request = Request::builder().uri(format!("/{target}")).header("host", host).extension(peer);
     routes(state.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
 }
 
@@ -53,12 +56,14 @@ async fn a_secret_goes_to_whom_the_option_says_and_to_nobody_else() {
     use SecretsPolicy::{Lan, Loopback, OwnHost};
     // (peer, own-host, lan, loopback)
     let matrix = [
-        ("127.0.0.1", true, true, true),
-        ("127.9.9.9", true, true, true),
-        ("::1", true, true, true),
-        ("::ffff:127.0.0.1", true, true, true),
+        ("operator", true, true, true),
+        // Whatever forwards here comes from here.
+        ("127.0.0.1", false, false, true),
+        ("127.9.9.9", false, false, true),
+        ("::1", false, false, true),
+        ("::ffff:127.0.0.1", false, false, true),
         // This machine, asking its own address.
-        ("192.168.26.1", true, true, false),
+        ("192.168.26.1", false, false, false),
         // lenovo1, whose secret it is; also as seen by a socket on [::].
         ("192.168.26.5", true, true, false),
         ("::ffff:192.168.26.5", true, true, false),
@@ -98,11 +103,43 @@ async fn the_refusal_names_the_address_and_the_option_and_leaks_neither_bytes_no
 }
 
 #[tokio::test]
+async fn at_this_machine_the_refusal_says_what_to_do_instead() {
+    let state = state(SecretsPolicy::OwnHost);
+    serve(&state, generation("a"));
+    let reason = text(get(&state, "127.0.0.1", CONF).await).await;
+    for remedy in ["pxe-serve show PATH", "--unix-socket STATE_DIR/operator.sock", "--secrets loopback"] {
+        assert!(reason.contains(remedy), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn what_says_that_it_was_forwarded_gets_no_secret_whatever_its_peer() {
+    let state = state(SecretsPolicy::Loopback);
+    serve(&state, generation("a"));
+    for peer in ["operator", "127.0.0.1", "192.168.26.5", "192.168.26.77"] {
+        for header in ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-real-ip", "via"] {
+            let request = |path| Request::builder().uri(format!("/{path}")).header(header, "203.0.113.9");
+            let peer = match peer {
+                "operator" => Peer::Operator,
+                address => Peer::at(address.parse().unwrap(), [192, 168, 26, 1].into()),
+            };
+            for (path, status) in [(CONF, 403), (pinned("a").as_str(), 403), (SCRIPT, 200)] {
+                let request = request(path).extension(peer).body(Body::empty()).unwrap();
+                let response = routes(state.clone()).oneshot(request).await.unwrap();
+                assert_eq!(response.status().as_u16(), status, "{peer} {header} {path}");
+                let text = text(response).await;
+                assert_eq!(text.contains(&format!("its header {header}")), status == 403, "{text}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn if_none_match_is_no_oracle_for_a_secret() {
     let state = state(SecretsPolicy::OwnHost);
     serve(&state, generation("a"));
-    let ends = Endpoints::new([192, 168, 26, 6].into(), [192, 168, 26, 1].into());
-    let request = Request::builder().uri(format!("/{CONF}")).header("if-none-match", "*").extension(ends);
+    let peer = Peer::at([192, 168, 26, 6].into(), [192, 168, 26, 1].into());
+    let request = Request::builder().uri(format!("/{CONF}")).header("if-none-match", "*").extension(peer);
     let response = routes(state).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
 }
@@ -198,9 +235,13 @@ async fn hosts_that_exchange_their_names_keep_what_their_machines_were_promised(
 
 #[tokio::test]
 async fn a_web_page_cannot_read_secrets_through_the_browser_of_somebody_who_may() {
-    let state = state(SecretsPolicy::Lan);
-    serve(&state, generation("a"));
-    for peer in ["127.0.0.1", "192.168.26.1", "192.168.26.77"] {
+    for (peer, secrets) in [
+        ("127.0.0.1", SecretsPolicy::Loopback),
+        ("192.168.26.77", SecretsPolicy::Lan),
+        ("operator", SecretsPolicy::OwnHost),
+    ] {
+        let state = state(secrets);
+        serve(&state, generation("a"));
         for host in [
             "evil.example",
             "evil.example:8080",
@@ -226,6 +267,8 @@ async fn a_web_page_cannot_read_secrets_through_the_browser_of_somebody_who_may(
             assert_eq!(get_as(&state, peer, host, CONF).await.status(), StatusCode::OK, "{peer} {host}");
         }
     }
+    let state = state(SecretsPolicy::Lan);
+    serve(&state, generation("a"));
     let response = get_as(&state, "192.168.26.5", "boot.example:8080", CONF).await;
     assert_eq!(response.status(), StatusCode::OK, "a node boots by whatever name it was given");
 }

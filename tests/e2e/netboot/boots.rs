@@ -36,6 +36,7 @@ fn an_empty_machine_is_installed_as_its_script_promised_and_from_then_on_starts_
         ["/pxe/initrd/install/lenovo1-reinstall.img", "/pxe/ignition/lenovo1-reinstall.ign"];
     let Some(mut lab) = Lab::new(|text| text) else { return };
     lab.start_server();
+    lab.arm("lenovo1");
     let before = OF_THE_BOOT.map(|path| lab.get(path).1);
     let disk = lab.disk();
     let machine = Machine { firmware: Firmware::Bios, mac: LENOVO1, disk: Some(&disk), restarts: true };
@@ -95,6 +96,7 @@ fn installed_by_uefi(firmware: Firmware) -> Option<Lab> {
         lab.network.sh(&format!("cp --remove-destination /usr/lib/ipxe/snponly.efi {folder}/ipxe.efi"));
     }
     lab.start_server();
+    lab.arm("lenovo1");
     let disk = lab.disk();
     let machine = Machine { firmware, mac: LENOVO1, disk: Some(&disk), restarts: true };
     let boot = machine.boot(&lab).ends();
@@ -141,6 +143,7 @@ fn a_machine_installed_by_kernel_arguments_gets_what_held_then_whatever_the_inve
         return;
     };
     lab.start_server();
+    lab.arm("lenovo1");
     let before = lab.get("/pxe/ignition/lenovo1.ign").1;
     let disk = lab.disk();
     let machine = Machine { firmware: Firmware::Bios, mac: LENOVO1, disk: Some(&disk), restarts: true };

@@ -73,8 +73,7 @@ impl Lab {
         let mut serve = self.network.command("env");
         // Entering the namespace of mounts leaves the current folder.
         serve.arg(format!("--chdir={}", self.site.folder.path().display())).arg(pxe_serve());
-        // Operators ask on loopback.
-        serve.args(["serve", "--listen", &format!("{ROUTER}:80"), "--listen", "127.0.0.1:80"]);
+        serve.args(["serve", "--listen", &format!("{ROUTER}:80")]);
         serve.args(["--static", "static"]);
         serve.args(["--state-dir", "state", "--log-format", "json"]);
         self.server = Some(Process::start(&mut serve, &self.path("server.log")));
@@ -90,10 +89,11 @@ impl Lab {
         self.server = None;
     }
 
-    /// Status (0 without an answer) and body, asked from the router itself.
+    /// Status (0 without an answer) and body, asked from the router itself, by the operator.
     pub fn get(&self, path: &str) -> (u16, Vec<u8>) {
         let mut curl = self.network.command("curl");
         curl.args(["--silent", "--noproxy", "*", "--max-time", "10", "--write-out", "%{stderr}%{http_code}"]);
+        curl.arg("--unix-socket").arg(self.path("state/operator.sock"));
         let output = run(curl.arg(format!("http://{ROUTER}{path}")), Duration::from_secs(15));
         (String::from_utf8_lossy(&output.stderr).trim().parse().unwrap_or(0), output.stdout)
     }
@@ -117,9 +117,13 @@ impl Lab {
     pub fn ask(&self, arguments: &[&str]) -> String {
         let mut verb = self.network.command(pxe_serve().to_str().unwrap());
         let output =
-            run(verb.args(arguments).args(["--server", "http://127.0.0.1:80"]), Duration::from_secs(20));
+            run(verb.args(arguments).arg("--state-dir").arg(self.path("state")), Duration::from_secs(20));
         assert!(output.status.success(), "{arguments:?}: {}", said(&output));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub fn arm(&self, host: &str) {
+        self.ask(&["arm", host]);
     }
 
     pub fn text(&self, name: &str) -> String {
@@ -165,7 +169,7 @@ impl Request {
     fn read(line: &str) -> Option<Request> {
         let line: Value = serde_json::from_str(line).ok()?;
         let client = line["client"].as_str()?;
-        if [ROUTER, "127.0.0.1"].contains(&client) {
+        if [ROUTER, "operator"].contains(&client) {
             return None;
         }
         let (method, path) = line["message"].as_str()?.split_once(' ')?;

@@ -9,6 +9,9 @@ use super::machine::{Firmware, LENOVO1, Machine};
 #[test]
 fn a_broken_inventory_shows_on_the_console_and_once_it_is_mended_the_same_boot_goes_on() {
     let Some(mut lab) = Lab::new(|text| text) else { return };
+    lab.start_server();
+    lab.arm("lenovo1");
+    lab.kill_server();
     lab.write_inventory(|text| text.replace("phase: reinstall ", "phase: reinstal "));
     lab.start_server_with_what_is_there();
     let disk = lab.disk();
@@ -41,6 +44,7 @@ fn a_report_counts_only_from_the_address_of_the_node_it_is_about() {
     const REPORT: &str = r#"{"event": "installed", "config": "lenovo1-reinstall"}"#;
     let Some(mut lab) = Lab::new(|text| text) else { return };
     lab.start_server();
+    lab.arm("lenovo1");
     let script = || String::from_utf8(lab.get("/pxe/ipxe/lenovo1.ipxe").1).unwrap();
     for another in ["192.168.26.6", "192.168.26.200"] {
         assert_eq!(lab.report_from(another, "lenovo1", REPORT), 403, "{another}");
@@ -56,6 +60,7 @@ fn a_report_counts_only_from_the_address_of_the_node_it_is_about() {
 fn a_server_that_is_killed_after_each_request_does_not_keep_a_machine_from_its_install() {
     let Some(mut lab) = Lab::new(|text| text) else { return };
     lab.start_server();
+    lab.arm("lenovo1");
     let disk = lab.disk();
     let mut machine =
         Machine { firmware: Firmware::Bios, mac: LENOVO1, disk: Some(&disk), restarts: false }.boot(&lab);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -62,7 +62,9 @@ const ROSTER: &str = r#"{"hosts":[{"name":"lenovo2","policy":"install_once","boo
 
 /// A pxe-serve that arms, to the end of the test program.
 struct Server {
-    url: String,
+    _folder: tempfile::TempDir,
+    /// The same, for `--state-dir`.
+    dir: String,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
@@ -73,10 +75,11 @@ impl Server {
 
     fn start_with(status: &'static str, roster: &str) -> Server {
         let roster = roster.to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("operator.sock")).unwrap();
+        let dir = folder.path().to_str().unwrap().to_owned();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let server = Server { url, seen: seen.clone() };
+        let server = Server { _folder: folder, dir, seen: seen.clone() };
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
@@ -134,7 +137,7 @@ fn the_whole_plan_is_shown_and_done_in_order_and_may_be_done_again() {
     let key = known.lines().next().unwrap().split_once(' ').unwrap().1;
     let old = format!("lenovo2 {key}\nlenovo2.lab.internal {key}\n{address} {key}\n");
     fs::write(world.path("known_hosts"), format!("lenovo1 {key}\n{old}{known}")).unwrap();
-    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--reboot", "--server", &server.url];
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--reboot", "--state-dir", &server.dir];
     let text = expect(0, world.run(&prepare));
     for step in ["drain", "etcd-member", "delete-node", "node-password", "arm", "reboot", "host-keys"] {
         assert!(text.contains(&format!("  do    {step:<14} ")), "{step}: {text}");
@@ -250,7 +253,7 @@ fn prepared_after(kill: Option<&str>) -> Option<usize> {
     let known = fs::read_to_string(world.path("known_hosts")).unwrap();
     let key = known.lines().next().unwrap().split_once(' ').unwrap().1;
     fs::write(world.path("known_hosts"), format!("lenovo1 {key}\nlenovo2 {key}\n{known}")).unwrap();
-    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--reboot", "--server", &server.url];
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--reboot", "--state-dir", &server.dir];
     let mut output = world.run_killed(&prepare, kill.unwrap_or_default());
     let calls = world.calls();
     if let Some(kill) = kill {
@@ -328,7 +331,7 @@ fn a_server_that_installs_nobody_for_now_is_none_to_prepare_for() {
     let Some(world) = world() else { return };
     let server =
         Server::start_with("200 OK", &ROSTER.replace("{\"hosts\"", "{\"broken\":\"line 7\",\"hosts\""));
-    let text = expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes", "--server", &server.url]));
+    let text = expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes", "--state-dir", &server.dir]));
     assert!(text.contains("nobody is installed until it is mended: line 7"), "{text}");
     assert_eq!(log(&world), PLANNING);
 }
@@ -386,14 +389,14 @@ fn a_step_that_fails_ends_it_and_may_be_skipped() {
 fn a_server_that_does_not_arm_is_said_with_its_reason_before_anything_is_done() {
     let Some(world) = world() else { return };
     let server = Server::start("403 Forbidden");
-    let text = expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes", "--server", &server.url]));
+    let text = expect(2, world.run(&["prepare-reinstall", "lenovo2", "--yes", "--state-dir", &server.dir]));
     assert!(text.contains("arm would fail") && text.contains("the body"), "{text}");
-    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--server"];
-    let text = expect(2, world.run(&[&prepare[..], &["http://127.0.0.1:1"]].concat()));
-    assert!(text.contains("nothing to talk to at http://127.0.0.1:1"), "{text}");
+    let prepare = ["prepare-reinstall", "lenovo2", "--yes", "--state-dir"];
+    let text = expect(2, world.run(&[&prepare[..], &["nowhere"]].concat()));
+    assert!(text.contains("no server uses nowhere"), "{text}");
     // One that arms others is none.
     let server = Server::start("200 OK");
-    let text = expect(2, world.run(&["prepare-reinstall", "lenovo3", "--yes", "--server", &server.url]));
+    let text = expect(2, world.run(&["prepare-reinstall", "lenovo3", "--yes", "--state-dir", &server.dir]));
     assert!(text.contains("its inventory has no host lenovo3"), "{text}");
     assert_eq!(log(&world), PLANNING.repeat(3), "nothing is done before it is known that it can be finished");
 }
