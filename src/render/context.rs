@@ -86,6 +86,7 @@ impl<'s> Contexts<'s> {
             k3s => context! {
                 version => inventory.k3s.version.to_string(),
                 authentication_config => inventory.k3s.version.has_authentication_config(),
+                tls_san_by_openssl => k3s::tls_san_by_openssl(inventory),
                 offline,
                 phase => phase(inventory.k3s.phase),
             },
@@ -117,6 +118,7 @@ impl<'s> Contexts<'s> {
             k3s => context! {
                 version => version.to_string(),
                 authentication_config => version.has_authentication_config(),
+                tls_san_by_openssl => k3s::tls_san_by_openssl(self.inventory),
                 offline => self.offline.clone(),
                 phase => phase(self.inventory.k3s.phase),
                 mode => k3s::mode(boot.host),

@@ -21,7 +21,7 @@ fn shellcheck_finds_nothing_in_the_scripts() {
     }
     let old_k3s = Site::edited(|text| text.replace("v1.32.5+k3s1", "v1.30.4+k3s1"));
     let host = with_keepalived("health_check: {run_on: host}");
-    for (site, scripts) in [(Site::seed(), 8), (old_k3s, 8), (host, 9)] {
+    for (site, scripts) in [(Site::seed(), 11), (old_k3s, 11), (host, 12)] {
         let bundle = site.render();
         let mut checked = 0;
         for folder in ["pxe/configs", "pxe/scripts"] {
@@ -51,6 +51,7 @@ pub fn root_with_units(bundle: &Path) -> tempfile::TempDir {
         "usr/local/bin/k3s-health.sh",
         "usr/local/bin/pxe-serve-report",
         "usr/local/bin/pxe-serve-failed",
+        "usr/local/bin/pxe-serve-joined",
         "usr/bin/sh",
     ] {
         let file = root.path().join(program);
@@ -94,6 +95,7 @@ fn systemd_finds_nothing_in_the_units() {
         "k3s-install.service",
         "selinux-context.service",
         "pxe-serve-booted.service",
+        "pxe-serve-joined.service",
     ] {
         let output = verify(unit);
         // An unknown key is a complaint with status 0, so silence is what counts.
