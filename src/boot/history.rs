@@ -10,7 +10,7 @@ use crate::catalogue::Sha256;
 use crate::ids::{HostName, MacAddr};
 use crate::inventory::Host;
 
-use super::{Choice, Doubt, Moment, RebootLock, ReleasedBy};
+use super::{Choice, Doubt, Membership, Moment, Progress, RebootLock, ReleasedBy};
 
 /// One thing that happened to a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +147,15 @@ pub struct HostHistory {
     /// By which it is known again under another name.
     #[serde(default)]
     pub macs: BTreeSet<MacAddr>,
+    /// How far it has come.
+    #[serde(flatten)]
+    pub progress: Option<Progress>,
+    /// Of a server: the cluster that it is in.
+    #[serde(default)]
+    pub member: Option<Membership>,
+    /// It was sent to bootstrap a cluster, and has not joined one since.
+    #[serde(default)]
+    pub bootstraps: bool,
     /// The latest, the newest last.
     #[serde(default)]
     pub events: VecDeque<Dated>,
@@ -250,7 +259,8 @@ impl History {
         let Some(known) = self.of(host.as_str()) else { return false };
         let is_attempt = matches!(dated.event, Event::Script { boots: Choice::Install(_) })
             && known.is_another_attempt(dated.at);
-        !is_attempt && known.events.back().is_some_and(|last| last.event == dated.event)
+        let repeated = known.repeated(&dated.event).and_then(|index| known.events.get(index));
+        !is_attempt && repeated.is_some_and(|last| last.event == dated.event)
     }
 
     pub fn apply(&mut self, host: &HostName, dated: Dated) {
@@ -259,8 +269,8 @@ impl History {
         if matches!(dated.event, Event::Hardware { .. }) {
             return;
         }
-        if known.events.back().is_some_and(|last| last.event == dated.event) {
-            known.events.pop_back();
+        if let Some(index) = known.repeated(&dated.event) {
+            known.events.remove(index);
         }
         known.events.push_back(dated);
         if known.events.len() > EVENTS_KEPT {
@@ -270,12 +280,30 @@ impl History {
 }
 
 impl HostHistory {
+    /// The event whose place this one takes: the last, if it says the same; of units that fail over and over, the last
+    /// that each failed with.
+    fn repeated(&self, event: &Event) -> Option<usize> {
+        let last = self.events.len().checked_sub(1)?;
+        match event {
+            Event::StepFailed { message, .. } => {
+                let is_failure = |dated: &&Dated| matches!(dated.event, Event::StepFailed { .. });
+                let run = self.events.iter().rev().take_while(is_failure);
+                let place = run.map(|dated| &dated.event).position(|other| {
+                    matches!(other, Event::StepFailed { message: before, .. } if unit(before) == unit(message))
+                });
+                place.map(|back| last - back)
+            }
+            _ => (self.events[last].event == *event).then_some(last),
+        }
+    }
+
     fn fold(&mut self, host: &HostName, at: Moment, event: &Event) {
         match event {
             Event::Script { boots: Choice::Install(config) } => {
                 self.attempts += u32::from(self.is_another_attempt(at));
                 self.give_up();
                 self.installing = Some(Installing { at, config: config.clone(), fetched_ignition: false });
+                self.bootstraps = is_bootstrap_of(host, config);
             }
             Event::Script { .. } => self.give_up(),
             Event::InstallFailed { config, .. } => {
@@ -325,8 +353,16 @@ impl HostHistory {
             Event::Hardware { macs } => self.macs = macs.clone(),
             Event::File { .. } | Event::Image { .. } => {}
             Event::Layering { .. } | Event::Rebooting { .. } | Event::K3sStarted { .. } => {}
+            Event::Joined { config, ca_sha256: Some(ca_sha256) } => {
+                let founded = self.bootstraps && is_bootstrap_of(host, config);
+                self.bootstraps = false;
+                if founded || self.member.as_ref().is_none_or(|member| member.ca_sha256 != *ca_sha256) {
+                    self.member = Some(Membership { ca_sha256: *ca_sha256, at, founded });
+                }
+            }
             Event::Joined { .. } | Event::StepFailed { .. } => {}
         }
+        self.progress = Progress::after(self.progress.take(), at, event, self.installing.is_some());
     }
 
     /// An installer that has fetched its Ignition writes the disk, though its report may never arrive: under the name it
@@ -365,6 +401,11 @@ impl HostHistory {
     pub fn writes_its_disk(&self) -> Option<&Installing> {
         self.installing.as_ref().filter(|installing| installing.fetched_ignition)
     }
+}
+
+/// The unit that a message of a failed step begins with.
+fn unit(message: &str) -> &str {
+    message.split_once(':').map_or(message, |(unit, _)| unit)
 }
 
 fn is_bootstrap_of(host: &HostName, config: &str) -> bool {

@@ -8,9 +8,11 @@ mod doubt;
 mod history;
 mod identify;
 mod machine;
+mod membership;
 mod moment;
 mod reboot_lock;
 mod roster;
+mod stage;
 mod strangers;
 #[cfg(test)]
 mod tests;
@@ -21,9 +23,11 @@ pub use doubt::Doubt;
 pub use history::{Arming, Dated, Event, History, HostHistory, Installed, is_config_of};
 pub use identify::{Conflict, Identity, identify};
 pub use machine::{Fact, Machine};
+pub use membership::Membership;
 pub use moment::Moment;
 pub use reboot_lock::{
     NotNow, REBOOT_MAX, Readiness, RebootLock, ReleasedBy, is_turn_of, may_reboot, to_be_asked,
 };
 pub use roster::{HostEntry, Roster, roster};
+pub use stage::{Failed, Progress, STALLED_AFTER, Stage, Trouble};
 pub use strangers::{Stranger, Strangers};

@@ -7,7 +7,8 @@ use crate::inventory::{BootPolicy, Inventory};
 
 use super::decision::{in_force, is_new};
 use super::{
-    Choice, Decision, History, HostHistory, Identity, Machine, Moment, Stranger, Strangers, decide, identify,
+    Choice, Decision, History, HostHistory, Identity, Machine, Moment, Stage, Stranger, Strangers, Trouble,
+    decide, identify,
 };
 
 /// What `GET /pxe/hosts` says.
@@ -33,6 +34,9 @@ pub struct HostEntry {
     /// No install of it is known, and nobody has armed it.
     #[serde(default)]
     pub is_new: bool,
+    /// What keeps it from being a healthy member of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
     #[serde(flatten)]
     pub history: HostHistory,
 }
@@ -45,13 +49,24 @@ pub fn roster(inventory: &Inventory, history: &History, strangers: &Strangers, n
         known.armed = in_force(&known, now).copied();
         let policy = policy_name(host.boot).to_owned();
         let is_new = is_new(host, history, now);
-        HostEntry { name: host.name.clone(), policy, boots, why, is_new, history: known }
+        let trouble = trouble(history, &host.name, now);
+        HostEntry { name: host.name.clone(), policy, boots, why, is_new, trouble, history: known }
     });
     // Some are somebody since the inventory was edited.
     let is_host = |machine: &Machine| matches!(identify(inventory, machine), Identity::Host(_));
     let unknown = strangers.latest().into_iter().filter(|stranger| !is_host(&stranger.machine));
     let doubt = history.doubt.as_ref().map(ToString::to_string);
     Roster { broken: None, doubt, hosts: hosts.collect(), unknown: unknown.collect() }
+}
+
+/// What a host hangs at. A second cluster is worse than whatever else failed.
+pub fn trouble(history: &History, host: &HostName, now: Moment) -> Option<Trouble> {
+    let known = history.of(host.as_str())?;
+    let progress = known.progress.as_ref()?;
+    match history.stray(host).filter(|_| progress.stage == Stage::Joined) {
+        Some(reason) => Some(Trouble { since: progress.since, reason, said: Vec::new() }),
+        None => progress.trouble(now),
+    }
 }
 
 fn policy_name(policy: BootPolicy) -> &'static str {

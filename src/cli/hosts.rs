@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::boot::{HostEntry, Moment, Roster, Stranger};
+use crate::boot::{HostEntry, Moment, Roster, Stranger, Trouble};
 
 use super::ask::OperatorArgs;
 
@@ -31,7 +31,7 @@ pub fn run(args: HostsArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-const HEADINGS: [&str; 6] = ["HOST", "BOOT", "BOOTS NOW", "BECAUSE", "LAST", "AGO"];
+const HEADINGS: [&str; 7] = ["HOST", "STAGE", "BOOT", "BOOTS NOW", "BECAUSE", "LAST", "AGO"];
 
 /// Of the last event; a table is for a screen.
 const LAST_MAX: usize = 80;
@@ -52,6 +52,11 @@ fn to_text(roster: &Roster, now: Moment) -> String {
         text.push('\n');
         text.push_str(&reboots);
     }
+    let mut troubles = roster.hosts.iter().filter_map(|host| Some((host, host.trouble.as_ref()?))).peekable();
+    if troubles.peek().is_some() {
+        text.push_str("\nHosts that need a look:\n");
+        troubles.for_each(|(host, trouble)| text.push_str(&hangs(host, trouble, now)));
+    }
     if !roster.unknown.is_empty() {
         text.push_str("\nMachines that are no host of the inventory:\n");
         roster.unknown.iter().for_each(|stranger| text.push_str(&describe(stranger, now)));
@@ -70,10 +75,11 @@ pub fn broken(reason: &str) -> String {
     format!("The last edit is not served, and nobody is installed until it is mended: {reason}\n")
 }
 
-fn row(host: &HostEntry, now: Moment) -> [String; 6] {
+fn row(host: &HostEntry, now: Moment) -> [String; 7] {
     let last = host.history.events.back();
     [
         host.name.to_string(),
+        host.history.progress.as_ref().map_or("-".into(), |progress| progress.stage.to_string()),
         host.policy.clone(),
         host.boots.to_string(),
         host.why.clone(),
@@ -93,6 +99,14 @@ fn reboot(host: &HostEntry, now: Moment) -> Option<String> {
         false => String::new(),
     };
     Some(format!("{name} holds the reboot lock since {} ({since}){overdue}\n", lock.at))
+}
+
+/// Where a host hangs and since when, with the last lines of the unit that failed.
+fn hangs(host: &HostEntry, trouble: &Trouble, now: Moment) -> String {
+    let Trouble { since, reason, said } = trouble;
+    let mut text = format!("  {}: {reason} ({} ago, {since})\n", host.name, ago(now.since(*since)));
+    said.iter().for_each(|line| text.push_str(&format!("    {line}\n")));
+    text
 }
 
 /// What a machine reports may be long, and --json has all of it.
@@ -118,4 +132,36 @@ fn describe(stranger: &Stranger, now: Moment) -> String {
 fn ago(time: Duration) -> String {
     let long = humantime::format_duration(time).to_string();
     long.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_hangs_is_named_below_the_table_with_the_reason_the_time_and_the_last_lines() {
+        let json = r#"{"unknown": [], "hosts": [
+            {"name": "lenovo1", "policy": "install_once", "boots": "local", "why": "installed", "stage": "joined",
+             "stage_since": "2026-11-25T10:00:00Z"},
+            {"name": "lenovo2", "policy": "install_once", "boots": "local", "why": "installed", "stage": "booted",
+             "stage_since": "2026-11-25T10:00:00Z",
+             "trouble": {"since": "2026-11-25T10:05:00Z", "reason": "booted; k3s-install.service: timeout",
+                         "said": ["curl: (6) no host"]}},
+            {"name": "lenovo3", "policy": "local", "boots": "local", "why": "boot: local"}]}"#;
+        let mut roster: Roster = serde_json::from_str(json).unwrap();
+        let now: Moment = serde_json::from_str(r#""2026-11-25T10:15:30Z""#).unwrap();
+        let expected = "\
+HOST     STAGE   BOOT          BOOTS NOW   BECAUSE      LAST  AGO
+lenovo1  joined  install_once  local disk  installed    -     -
+lenovo2  booted  install_once  local disk  installed    -     -
+lenovo3  -       local         local disk  boot: local  -     -
+
+Hosts that need a look:
+  lenovo2: booted; k3s-install.service: timeout (10m 30s ago, 2026-11-25T10:05:00Z)
+    curl: (6) no host
+";
+        assert_eq!(to_text(&roster, now), expected);
+        roster.hosts[1].trouble = None;
+        assert!(!to_text(&roster, now).contains("need a look"));
+    }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::catalogue::ArtifactPath;
 use crate::inventory::{
-    Arch, BootImages, DiskFormat, Host, InstallForm, Inventory, K3s, Phase, Role, Selinux, UpdateStrategy,
+    Arch, BootImages, DiskFormat, Host, InstallForm, Inventory, Phase, Role, Selinux, UpdateStrategy,
     UpdateWindow, Updates,
 };
 
@@ -75,7 +75,7 @@ impl<'s> Contexts<'s> {
             },
             ssh_authorized_keys => inventory.ssh_authorized_keys.iter().map(|key| key.to_string()).collect::<Vec<_>>(),
             keepalived => keepalived::context(&inventory.keepalived, archive),
-            k3s => k3s_context(&inventory.k3s, offline),
+            k3s => k3s_context(inventory, offline),
             fcos => fcos(inventory, &site.images, Arch::X86_64),
             updates => updates(&inventory.updates),
             hosts => hosts,
@@ -102,7 +102,7 @@ impl<'s> Contexts<'s> {
             phase => phase(boot.phase),
             k3s => context! {
                 mode => k3s::mode(boot.host),
-                ..k3s_context(&self.inventory.k3s, &self.offline)
+                ..k3s_context(self.inventory, &self.offline)
             },
             k3s_config => Value::from(Serde(k3s::config(self.inventory, boot))),
             ..self.host(boot.host)
@@ -110,8 +110,10 @@ impl<'s> Contexts<'s> {
     }
 }
 
-fn k3s_context(k3s: &K3s, offline: &Value) -> Value {
+fn k3s_context(inventory: &Inventory, offline: &Value) -> Value {
+    let k3s = &inventory.k3s;
     context! {
+        tls_san_by_openssl => k3s::tls_san_by_openssl(inventory),
         version => k3s.version.to_string(),
         authentication_config => k3s.version.has_authentication_config(),
         offline,

@@ -44,6 +44,20 @@ pub fn config(inventory: &Inventory, boot: &Boot<'_>) -> Map<String, Value> {
     config
 }
 
+/// The names and addresses of `tls-san` as openssl prints them: IPv6 addresses in capitals, without leading zeros, and
+/// no group left out.
+pub fn tls_san_by_openssl(inventory: &Inventory) -> Vec<String> {
+    let printed = |name: &String| match name.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V4(address)) => format!("IP Address:{address}"),
+        Ok(IpAddr::V6(address)) => {
+            let groups = address.segments().map(|group| format!("{group:X}"));
+            format!("IP Address:{}", groups.join(":"))
+        }
+        Err(_) => format!("DNS:{name}"),
+    };
+    inventory.tls_san().iter().map(printed).collect()
+}
+
 /// The user's own keys. What we have as a list is added to: without our `kube-apiserver-arg`, `/readyz` would answer 401
 /// and no node would ever be healthy. k3s takes `key` and `key+` for the same within one file.
 fn add_extra(extra: &Map<String, Value>, config: &mut Map<String, Value>) {

@@ -44,6 +44,14 @@ pub fn list(state: &ServerState, caller: &Caller) -> Result<Response, Refusal> {
     Ok((headers, body).into_response())
 }
 
+/// The SHA-256 of the CA that the cluster is known by, as in a token that begins with K10. It is no secret: k3s shows the
+/// CA to everybody at `/cacerts`.
+pub fn cluster_ca(state: &ServerState) -> Result<Response, Refusal> {
+    let ca = state.chronicle.history().cluster_ca().map(|(_, ca)| ca).ok_or(Refusal::NoCluster)?;
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, format!("{ca}\n")).into_response())
+}
+
 pub async fn arm(
     state: &ServerState,
     caller: &Caller,

@@ -36,6 +36,7 @@ mod representation;
 mod routes;
 mod script;
 mod signals;
+mod stalled;
 mod state;
 mod state_dir;
 mod static_file;
@@ -166,8 +167,10 @@ impl Server {
         let watch = Watch { reloader, inputs, notifier, limits: limits.clone(), asked, beside };
         let watching = tokio::spawn(watch.run());
         let overdue = tokio::spawn(overdue::watch(state.clone()));
+        let waiting = tokio::spawn(stalled::watch(state.clone()));
         listen::accept(listeners, operator, routes::routes(state), limits, stop).await;
         watching.abort();
         overdue.abort();
+        waiting.abort();
     }
 }

@@ -41,6 +41,8 @@ pub enum Refusal {
     NoRebootLock(HostName),
     #[error("{0} is the address of no host of the inventory; each asks from its own whether it may reboot")]
     NoHostAt(Peer),
+    #[error("no server has reported yet that it joined the cluster")]
+    NoCluster,
     #[error("only {0} is answered here")]
     Method(&'static str),
     #[error(
@@ -89,7 +91,7 @@ impl Refusal {
             Refusal::NotTheOperator(_) | Refusal::Forwarded { .. } => StatusCode::FORBIDDEN,
             Refusal::NotTheHost { .. } | Refusal::Forged => StatusCode::FORBIDDEN,
             Refusal::Unknown(_) | Refusal::Superseded { .. } => StatusCode::NOT_FOUND,
-            Refusal::NoHost(_) | Refusal::NoRebootLock(_) => StatusCode::NOT_FOUND,
+            Refusal::NoHost(_) | Refusal::NoRebootLock(_) | Refusal::NoCluster => StatusCode::NOT_FOUND,
             Refusal::NoHostAt(_) => StatusCode::FORBIDDEN,
             // What curl --retry comes again for.
             Refusal::SlowBody => StatusCode::REQUEST_TIMEOUT,

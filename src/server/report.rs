@@ -70,8 +70,17 @@ pub async fn report(
         host
     };
     let event = event(&host.name, &read(body).await?)?;
-    tracing::info!(host = host.name.as_str(), "reported: {event}");
+    match event {
+        Event::InstallFailed { .. } | Event::StepFailed { .. } => {
+            tracing::warn!(host = host.name.as_str(), "reported: {event}");
+        }
+        _ => tracing::info!(host = host.name.as_str(), "reported: {event}"),
+    }
+    let has_joined = matches!(event, Event::Joined { .. });
     state.chronicle.record_of(host, event).await.map_err(Refusal::journal)?;
+    if has_joined && let Some(reason) = state.chronicle.history().stray(&host.name) {
+        tracing::error!(host = host.name.as_str(), "{reason}; reinstall the one that is wrong");
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

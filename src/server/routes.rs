@@ -33,6 +33,7 @@ pub fn routes(state: Arc<ServerState>) -> Router {
         .route("/pxe/ipxe/", only_reading(get(script)))
         .route("/pxe/ipxe/{file}", only_reading(get(script)))
         .route("/pxe/events/{host}", post(report).fallback(|| async { Refusal::Method("POST") }))
+        .route("/pxe/cluster-ca", only_reading(get(cluster_ca)))
         .route("/pxe/hosts", only_reading(get(hosts)))
         .route(
             "/pxe/hosts/{host}/arm",
@@ -88,6 +89,10 @@ async fn report(
 
 async fn hosts(State(state): Shared, caller: Caller) -> Result<Response, Refusal> {
     hosts::list(&state, &caller)
+}
+
+async fn cluster_ca(State(state): Shared) -> Result<Response, Refusal> {
+    hosts::cluster_ca(&state)
 }
 
 async fn arm(

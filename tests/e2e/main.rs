@@ -8,6 +8,7 @@ mod day2;
 mod fcos_stream;
 mod ignition;
 mod installer;
+mod joined;
 mod k3s_offline;
 mod k3s_selinux;
 mod k3s_started;

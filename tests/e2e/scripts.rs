@@ -26,7 +26,8 @@ fn shellcheck_finds_nothing_in_the_scripts() {
             text.replace("  version: v1.32.5+k3s1", &format!("  selinux: {selinux}\n  version: v1.32.5+k3s1"))
         })
     };
-    let sites = [(Site::seed(), 9), (old_k3s, 9), (host, 10), (policy("image"), 9), (policy("layered"), 10)];
+    let sites =
+        [(Site::seed(), 12), (old_k3s, 12), (host, 13), (policy("image"), 12), (policy("layered"), 13)];
     for (site, scripts) in sites {
         let bundle = site.render();
         let mut checked = 0;
@@ -60,6 +61,7 @@ pub fn root_with_units(bundle: &Path) -> tempfile::TempDir {
         "usr/local/bin/keepalived-image.sh",
         "usr/local/bin/pxe-serve-report",
         "usr/local/bin/pxe-serve-failed",
+        "usr/local/bin/pxe-serve-joined",
         "usr/bin/sh",
     ] {
         let file = root.path().join(program);
@@ -119,6 +121,7 @@ fn systemd_finds_nothing_in_the_units() {
         "k3s-selinux.service",
         "selinux-context.service",
         "pxe-serve-booted.service",
+        "pxe-serve-joined.service",
     ] {
         let output = verify(unit);
         // An unknown key is a complaint with status 0, so silence is what counts.

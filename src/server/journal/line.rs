@@ -20,6 +20,7 @@ pub const SUM_DIGITS: usize = 16;
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Content<'l> {
     /// The first line of a file.
     Condensed { condensed: Condensed },

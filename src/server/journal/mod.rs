@@ -113,7 +113,10 @@ impl Chronicle {
         {
             let mut history = self.history();
             let event = Dated { at: now(), event };
-            self.journal.append(host, &event)?;
+            // What repeats itself is there already.
+            if !history.repeats(host, &event) {
+                self.journal.append(host, &event)?;
+            }
             history.apply(host, event);
             self.journal.condense(&history);
         }

@@ -2,7 +2,7 @@
 
 mod asking;
 mod client;
-mod site;
+pub(super) mod site;
 
 mod artifacts;
 mod booting;

@@ -109,6 +109,19 @@ async fn each_stage_of_a_node_is_taken_with_what_it_says_of_it() {
 }
 
 #[tokio::test]
+async fn the_clusters_ca_is_told_to_everybody_once_a_server_has_joined() {
+    let site = Site::new();
+    let asked = site.ask(STRANGER, "GET", "/pxe/cluster-ca", &[], "").await;
+    assert_eq!(asked.status, 404, "{}", asked.text);
+    let digest = "ab".repeat(32);
+    let joined = format!(r#"{{"event":"joined","config":"lenovo1","ca_sha256":"{digest}"}}"#);
+    assert_eq!(site.post(LENOVO1, "/pxe/events/lenovo1", &joined).await.status, 204);
+    let asked = site.ask(STRANGER, "GET", "/pxe/cluster-ca", &[], "").await;
+    assert_eq!((asked.status, asked.text), (200, format!("{digest}\n")));
+    assert_eq!(site.ask(STRANGER, "POST", "/pxe/cluster-ca", &[], "").await.status, 405);
+}
+
+#[tokio::test]
 async fn a_page_in_an_operators_browser_reports_nothing() {
     let site = Site::new();
     for headers in [&[("host", "evil.example:8080")], &[("origin", "http://evil.example")]] {
