@@ -103,6 +103,7 @@ fn many(hosts: usize, root: &str) -> String {
     let secrets = format!("{root}/secrets/");
     let mut text = shipped
         .replace("192.168.26.0/24", "192.168.0.0/16")
+        .replace("  phase:", "  agent_token: {file: secrets/k3s-agent-token}\n  phase:")
         .replace("file: secrets/", &format!("file: {secrets}"));
     for host in 0..hosts {
         let (high, low) = (host / 200, host % 200 + 1);

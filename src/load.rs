@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "loading is what touches files and environment")]
 
 mod digests;
+mod secrets;
 mod static_files;
 mod stream;
 
@@ -16,12 +17,8 @@ use std::sync::Arc;
 use rust_embed::RustEmbed;
 
 use crate::catalogue::ArtifactPath;
-use crate::document::At;
 use crate::generation::{Generation, Loaded};
-use crate::ids::Invalid;
-use crate::inventory::{
-    self, AuthPass, DrainKubeconfig, HmacKey, Inventory, K3sToken, SecretReference, Secrets,
-};
+use crate::inventory::{self, Inventory};
 use crate::render::{self, Site, TemplateSource, Templates};
 use crate::report::{Finding, Report};
 
@@ -30,8 +27,6 @@ pub use static_files::Hashing;
 
 /// A file of templates larger than this is none.
 const MAX_TEMPLATE_BYTES: u64 = 1024 * 1024;
-/// A secret is a line.
-const MAX_SECRET_BYTES: u64 = 4096;
 
 #[derive(RustEmbed)]
 #[folder = "templates/"]
@@ -217,88 +212,7 @@ impl Loader {
             }
         }
     }
-
-    /// The values behind the references. What is wrong with one is said at its reference, without the value.
-    fn secrets(&mut self, inventory: &Inventory, folder: &Path) -> Option<Secrets> {
-        let keepalived = &inventory.keepalived;
-        let auth_pass = self.optional_secret(keepalived.auth_pass.as_ref(), folder, AuthPass::parse);
-        let auth_hmac = self.optional_secret(keepalived.auth_hmac.as_ref(), folder, HmacKey::parse);
-        let k3s_token = self.secret(&inventory.k3s.token, folder, K3sToken::parse);
-        let drain = inventory.updates.drain_kubeconfig.as_ref();
-        let drain_kubeconfig = self.optional_secret(drain, folder, DrainKubeconfig::parse);
-        Some(Secrets {
-            auth_pass: auth_pass?,
-            auth_hmac: auth_hmac?,
-            k3s_token: k3s_token?,
-            drain_kubeconfig: drain_kubeconfig?,
-        })
-    }
-
-    /// `Some(None)` when the inventory asks for none; `None` when what it asks for cannot be had.
-    fn optional_secret<T>(
-        &mut self,
-        reference: Option<&At<SecretReference>>,
-        folder: &Path,
-        parse: impl Fn(&str) -> Result<T, Invalid>,
-    ) -> Option<Option<T>> {
-        match reference {
-            Some(reference) => self.secret(reference, folder, parse).map(Some),
-            None => Some(None),
-        }
-    }
-
-    fn secret<T>(
-        &mut self,
-        reference: &At<SecretReference>,
-        folder: &Path,
-        parse: impl Fn(&str) -> Result<T, Invalid>,
-    ) -> Option<T> {
-        let text = match &reference.value {
-            SecretReference::Env(name) => std::env::var(name).map_err(|_| {
-                Invalid::new(
-                    format!("the environment has no {name}"),
-                    format!("set {name} for the process, or point to a file"),
-                )
-            }),
-            SecretReference::File(file) => self.secret_file(&folder.join(file)),
-        };
-        let is_public = text.as_ref().is_ok_and(|text| PUBLISHED.contains(&text.trim()));
-        if is_public {
-            let help =
-                "make one: `openssl rand -hex 32` a token or a key, `openssl rand -hex 4` a VRRP password";
-            self.report
-                .push(reference.note("this is the example's secret, which everybody knows").help(help));
-        }
-        match text.and_then(|text| parse(&text)) {
-            Ok(secret) => Some(secret),
-            Err(Invalid { message, help }) => {
-                self.report.push(reference.error(message).help(help));
-                None
-            }
-        }
-    }
-
-    fn secret_file(&mut self, path: &Path) -> Result<String, Invalid> {
-        let bytes = self.read_or_why(path, MAX_SECRET_BYTES).map_err(|error| {
-            let path = path.display();
-            let help = match error.kind() {
-                std::io::ErrorKind::NotFound => format!(
-                    "create it: `openssl rand -hex 32 > {path}` makes a token or a key, `openssl rand -hex 4` a VRRP password"
-                ),
-                std::io::ErrorKind::PermissionDenied => format!("let the user that runs pxe-serve read {path}"),
-                _ => format!("look at {path}: a secret is one line"),
-            };
-            Invalid::new(format!("{path} cannot be read: {error}"), help)
-        })?;
-        String::from_utf8(bytes).map_err(|_| {
-            Invalid::new(format!("{} is not UTF-8", path.display()), "a secret is one line of text")
-        })
-    }
 }
-
-/// What the repository has in `secrets/`. Not by `include_str!`: who replaced them and builds would have their own in the
-/// program.
-const PUBLISHED: [&str; 2] = ["example-token-replace-me-with-openssl-rand-hex-32", "k3skeep1"];
 
 /// Other files of the folder, such as a README, are none of ours.
 fn add_template(templates: &mut Templates, name: &str, source: TemplateSource) {

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use crate::catalogue::{Catalogue, MANIFEST_PATH, SHA256SUMS_PATH, Sha256, parse_sum_line};
 use crate::cluster::{
-    API_PORT, Access, ApiLook, Failure, NameLook, Observed, RouterLook, Shown, Via, addresses, diagnose,
+    API_PORT, Access, ApiLook, Failure, KUBELET_PORT, KubeletLook, NameLook, Observed, RouterLook, Shown,
+    Via, addresses, diagnose,
 };
 use crate::generation::Loaded;
 use crate::ids::DnsName;
@@ -20,7 +21,7 @@ use crate::inventory::Inventory;
 use crate::load::{self, Hashing, load_with};
 use crate::probe::api::{self, Answer};
 use crate::probe::neighbours::neighbours;
-use crate::probe::tls::Client;
+use crate::probe::tls::{self, Client};
 use crate::probe::ways::{LIMIT, resolve};
 use crate::probe::web;
 
@@ -87,6 +88,16 @@ async fn observe(
         .into_iter()
         .map(|(via, address)| tokio::spawn(look((address, API_PORT).into(), via, client.clone())))
         .collect();
+    let kubelets: Vec<_> = inventory
+        .control_planes()
+        .map(|host| {
+            let (host, address) = (host.name.clone(), host.address());
+            tokio::spawn(async move {
+                let certificate = tls::look((address, KUBELET_PORT).into(), LIMIT).await;
+                KubeletLook { host, address, certificate }
+            })
+        })
+        .collect();
     let names: Vec<_> = names(inventory)
         .into_iter()
         .map(|(name, expected)| {
@@ -104,14 +115,17 @@ async fn observe(
         .and_then(|catalogue| catalogue.get(SHA256SUMS_PATH))
         .and_then(|sums| read_sums(sums.bytes()));
     let router = RouterLook { url, served, rendered };
-    let (mut looks, mut found) = (Vec::new(), Vec::new());
+    let (mut looks, mut seen, mut found) = (Vec::new(), Vec::new(), Vec::new());
     for look in apis {
         looks.extend(look.await);
+    }
+    for look in kubelets {
+        seen.extend(look.await);
     }
     for look in names {
         found.extend(look.await);
     }
-    Ok(Observed { now, dates, apis: looks, names: found, router, neighbours: neighbours() })
+    Ok(Observed { now, dates, apis: looks, kubelets: seen, names: found, router, neighbours: neighbours() })
 }
 
 /// The VIP's name and those of the servers.

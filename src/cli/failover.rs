@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::failover::{Failover, Seconds, predict};
 use crate::inventory::Inventory;
 
-use super::SourceArgs;
+use super::InventoryArg;
 use super::check::Format;
 
 /// Say who takes over the control-plane address, and how long each failure takes, from the inventory alone
@@ -15,7 +15,7 @@ use super::check::Format;
 #[derive(Debug, clap::Args)]
 pub struct FailoverArgs {
     #[command(flatten)]
-    sources: SourceArgs,
+    inventory: InventoryArg,
 
     /// How to say it
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
@@ -23,10 +23,10 @@ pub struct FailoverArgs {
 }
 
 pub fn run(args: FailoverArgs) -> anyhow::Result<ExitCode> {
-    let generation = args.sources.generation()?;
-    let failover = predict(&generation.inventory);
+    let inventory = args.inventory.read()?;
+    let failover = predict(&inventory);
     let text = match args.format {
-        Format::Text => to_text(&failover, &generation.inventory),
+        Format::Text => to_text(&failover, &inventory),
         Format::Json => serde_json::to_string_pretty(&failover)? + "\n",
     };
     super::print(text.as_bytes())?;

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 
-use crate::cluster::same_token;
 use crate::inventory::{Host, Inventory, K3sToken, SecretReference};
 
 use super::first_server::first_to_give;
@@ -50,10 +49,10 @@ pub fn run(args: TokenArgs) -> anyhow::Result<ExitCode> {
     let target = Target::at(&path)?;
     let written = target.replace(|old| match old {
         // Nothing in it is what `touch` makes.
-        None | Some([]) => Ok(token.clone() + "\n"),
+        None | Some([]) => Ok(format!("{}\n", token.as_str())),
         Some(old) => {
             let old = std::str::from_utf8(old).unwrap_or_default();
-            if same_token(old.trim(), &token) {
+            if K3sToken::parse(old).is_ok_and(|old| old.is_same(&token)) {
                 return Ok(old.to_owned());
             }
             bail!(
@@ -90,10 +89,11 @@ fn servers<'i>(inventory: &'i Inventory, only: Option<&str>) -> anyhow::Result<V
 }
 
 /// From the first that gives it.
-async fn fetch(servers: Vec<&Host>) -> anyhow::Result<(String, String)> {
+async fn fetch(servers: Vec<&Host>) -> anyhow::Result<(String, K3sToken)> {
     let (server, bytes) = first_to_give(servers, NODE_TOKEN).await?;
     let text = String::from_utf8(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData));
     let text = text.with_context(|| format!("{NODE_TOKEN} of {server} is no text"))?;
-    K3sToken::parse(&text).map_err(refusal).with_context(|| format!("{NODE_TOKEN} of {server}"))?;
-    Ok((server, text.trim().to_owned()))
+    let token =
+        K3sToken::parse(&text).map_err(refusal).with_context(|| format!("{NODE_TOKEN} of {server}"))?;
+    Ok((server, token))
 }

@@ -11,6 +11,7 @@ use crate::report::Severity;
 use super::certificate::UnixSeconds;
 use super::choice::Via;
 use super::failure::Failure;
+use super::kubelet::{KubeletLook, kubelet};
 use super::shown::{self, Holder, Shown, holder, subject};
 use super::verdict::Verdict;
 
@@ -49,6 +50,8 @@ pub struct Observed {
     pub dates: Option<Result<Option<Invalid>, Invalid>>,
     /// The VIPs and every server.
     pub apis: Vec<ApiLook>,
+    /// Every server's.
+    pub kubelets: Vec<KubeletLook>,
     pub names: Vec<NameLook>,
     pub router: RouterLook,
     /// As `/proc/net/arp`, after the VIPs were asked.
@@ -79,6 +82,7 @@ pub fn diagnose(inventory: &Inventory, observed: &Observed) -> Vec<Verdict> {
             help,
         ));
     }
+    verdicts.extend(observed.kubelets.iter().map(|look| kubelet(look, observed.now)));
     verdicts.extend(observed.dates.as_ref().map(dates));
     verdicts.extend(clocks(&observed.apis));
     verdicts.extend(observed.names.iter().map(name));

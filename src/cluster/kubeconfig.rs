@@ -35,7 +35,8 @@ impl fmt::Debug for Access {
 /// The remedy for whatever is wrong with it.
 pub const ANEW: &str = "fetch /etc/rancher/k3s/k3s.yaml from a server anew";
 const DAY: UnixSeconds = 86_400;
-/// k3s renews what expires within 90 days (120 since 2025) whenever it starts; what has less than this was not restarted for months.
+/// k3s renews client certificates, the kubelet's and etcd's, when they expire within 90 days (120 since 2025), but only when
+/// it starts: what has less than this was not restarted for months. What port 6443 shows it renews while it runs.
 pub const SOON_DAYS: UnixSeconds = 30;
 
 impl Access {

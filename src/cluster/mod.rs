@@ -7,6 +7,7 @@ mod diagnosis;
 mod failure;
 pub mod k3s_config;
 mod kubeconfig;
+mod kubelet;
 mod merge;
 pub mod node;
 mod overwrite;
@@ -15,7 +16,6 @@ mod reinstall;
 mod server_state;
 mod shown;
 pub mod tls_san;
-mod token;
 mod verdict;
 
 pub use certificate::{Certificate, San, UnixSeconds};
@@ -25,11 +25,13 @@ pub use choice::{
 pub use diagnosis::{ApiLook, NameLook, Observed, RouterLook, diagnose};
 pub use failure::{Failure, Stage};
 pub use kubeconfig::{ANEW, Access, SOON_DAYS};
+pub use kubelet::KubeletLook;
 pub use reinstall::before_reinstall;
 pub use server_state::{LOOK, ServerState};
 pub use shown::{Difference, Holder, Shown, addresses, difference, holder, listed, subject, verdicts};
-pub use token::same_token;
 pub use verdict::Verdict;
 
 /// Where every k3s server has its API.
 pub const API_PORT: u16 = 6443;
+/// Where every kubelet has its own.
+pub const KUBELET_PORT: u16 = 10250;

@@ -36,10 +36,13 @@ pub fn before_reinstall(inventory: &Inventory, host: &Host) -> String {
         );
     }
     line(&format!("kubectl delete node {name} --timeout=2m"));
+    line(
+        "# Gone with the node already, unless k3s was down; releases since November 2025 then remove it 10 minutes later.",
+    );
     line(&format!(
-        "# Gone with the node already, unless k3s was down. {name} brings the password that pxe-serve gave it; this"
+        "# {name} brings the password that pxe-serve gave it; this one is needed if it was installed by something else"
     ));
-    line("# one is needed if it was installed by something else before, or if k3s.token has changed since.");
+    line("# before, or if k3s.token has changed since.");
     line(&format!("kubectl -n kube-system delete secret {name}.node-password.k3s --ignore-not-found"));
     if is_server {
         let other = inventory.control_planes().find(|other| other.name != *name);

@@ -100,7 +100,8 @@ pub fn verdicts(inventory: &Inventory, shown: &Shown, now: UnixSeconds) -> Vec<V
         let help = "if it is wanted, add it to k3s.tls_san. k3s takes no name away by itself: `kubectl -n kube-system delete secret k3s-serving`, then on each server in turn remove /var/lib/rancher/k3s/server/tls/dynamic-cert.json and restart k3s";
         say(Severity::Warning, "tls-san", message, help);
     }
-    let help = "restart k3s on the servers, one after the other: at a start it renews what expires within 90 days (120 in newer releases)";
+    // dynamiclistener renews it at run time, looking every six hours (WrapExpiration), so a restart is no remedy.
+    let help = "k3s renews this certificate while it runs: look at the server's clock, and whether the secret k3s-serving in kube-system has the annotation listener.cattle.io/static=true, which keeps it from that";
     if days_left < 0 {
         say(Severity::Error, "expiry", "its certificate has expired".into(), help);
     } else if days_left < SOON_DAYS {

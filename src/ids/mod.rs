@@ -5,10 +5,12 @@
 mod network;
 mod node;
 mod software;
+mod token;
 
 pub use network::*;
 pub use node::*;
 pub use software::*;
+pub use token::*;
 
 /// Why a text is not what it should be, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -26,6 +26,22 @@ impl K3sVersion {
         }
     }
 
+    /// From k3s 1.36.3 on (k3s pull requests 14280 and 14312, dynamiclistener 0.9) a wildcard of `tls-san` is put into the
+    /// certificate; before, it is dropped, with a line in the log.
+    pub fn shows_wildcards(&self) -> bool {
+        (self.major, self.minor, self.patch) >= (1, 36, 3)
+    }
+
+    /// From Kubernetes 1.34 on AuthenticationConfiguration is stable (KEP-4633), as `v1`.
+    pub fn has_stable_authentication_config(&self) -> bool {
+        self.is_at_least_minor(34)
+    }
+
+    /// Whether it is of Kubernetes 1.`minor` or later.
+    pub fn is_at_least_minor(&self, minor: u32) -> bool {
+        (self.major, self.minor) >= (1, minor)
+    }
+
     /// The `anonymous` field of an AuthenticationConfiguration is behind a feature gate that is off in Kubernetes 1.31.
     pub fn needs_anonymous_auth_gate(&self) -> bool {
         (self.major, self.minor) == (1, 31)

@@ -2,6 +2,7 @@
 //!
 //! All rules run, whatever the others found; the model is built only when there is no error.
 
+mod extra_config;
 mod fcos;
 mod hosts;
 mod keepalived;
@@ -11,28 +12,11 @@ mod updates;
 
 use std::cell::RefCell;
 
-use crate::document::At;
 use crate::ids::{HostName, Priority};
 use crate::report::{Finding, Report};
 
-use super::model::{Inventory, K3s, Network, Phase, Router, Selinux, Vips};
+use super::model::{Host, Inventory, K3s, Network, Phase, Router, Selinux, Vips};
 use super::raw;
-
-/// Keys of k3s' config.yaml that pxe-serve writes itself, and where to say them instead.
-const OUR_K3S_KEYS: &[(&str, &str)] = &[
-    ("cluster-cidr", "k3s.cluster_cidr"),
-    ("cluster-init", "k3s.phase"),
-    ("disable", "k3s.disable"),
-    ("node-ip", "hosts.NAME.address"),
-    ("node-label", "hosts.NAME.labels"),
-    ("node-name", "the host's own name"),
-    ("selinux", "k3s.selinux"),
-    ("server", "vips.control_planes"),
-    ("service-cidr", "k3s.service_cidr"),
-    ("tls-san", "k3s.tls_san"),
-    ("token", "k3s.token"),
-    ("token-file", "k3s.token"),
-];
 
 /// Where rules put what they find.
 pub(super) struct Checker<'r> {
@@ -54,10 +38,12 @@ pub fn check(mut raw: raw::Inventory, report: &RefCell<Report>) -> Option<Invent
     let priorities = hosts::priorities(&raw.hosts, &settings, &checker);
     let bootstrap_host = bootstrap_host(&raw, &priorities, &checker);
     keepalived::check(&raw, priorities.len(), &checker);
-    let extra_config = check_k3s(&raw, &checker);
+    let extra_config = extra_config::check(&raw.k3s, &checker);
+    check_wildcards(&raw.k3s, &checker);
     let phase = phase(&raw, &priorities, &checker);
     let fcos = fcos::build(&raw, &settings, &checker);
     let hosts = hosts::build(&raw.hosts, settings, &priorities, bootstrap_host.as_ref(), &checker);
+    check_agent_token(&raw.k3s, &hosts, &checker);
     let offline = offline::offline(&raw.k3s, &hosts, &checker);
     let updates = updates::build(std::mem::take(&mut raw.updates), priorities.len(), &checker);
     if report.borrow().has_errors() {
@@ -95,6 +81,7 @@ pub fn check(mut raw: raw::Inventory, report: &RefCell<Report>) -> Option<Invent
         k3s: K3s {
             version: k3s.version?.value,
             token: k3s.token?,
+            agent_token: k3s.agent_token,
             tls_san: k3s.tls_san.into_iter().map(|san| san.value.0).collect(),
             disable: k3s.disable.into_iter().map(|component| component.value).collect(),
             cluster_cidr: k3s.cluster_cidr.map(|cidr| cidr.value),
@@ -109,6 +96,27 @@ pub fn check(mut raw: raw::Inventory, report: &RefCell<Report>) -> Option<Invent
         updates,
         hosts,
     })
+}
+
+/// The servers' token makes its holder the cluster's administrator (docs/decisions/0017), so no worker gets it.
+fn check_agent_token(k3s: &raw::K3s, hosts: &[Host], checker: &Checker<'_>) {
+    let Some(worker) = hosts.iter().find(|host| !host.is_control_plane()) else { return };
+    let (Some(token), None) = (&k3s.token, &k3s.agent_token) else { return };
+    let help = "add `agent_token: {file: secrets/k3s-agent-token}`, made with `openssl rand -hex 32`; on servers that run already it must be first: docs/day2.md, \"An agent token for a running cluster\"";
+    let message = format!("{} is a worker, and k3s.agent_token is missing", worker.name);
+    checker.push(token.error(message).help(help));
+}
+
+/// A name that k3s leaves out of its certificate helps nobody.
+fn check_wildcards(k3s: &raw::K3s, checker: &Checker<'_>) {
+    let Some(version) = k3s.version.as_ref().filter(|version| !version.value.shows_wildcards()) else {
+        return;
+    };
+    for san in k3s.tls_san.iter().filter(|san| san.value.0.starts_with("*.")) {
+        let message = format!("k3s {} leaves wildcards out of its certificate", version.value);
+        let help = "v1.36.3 and later put them there; with this release list the names one by one";
+        checker.push(san.error(message).help(help));
+    }
 }
 
 fn bootstrap_host(
@@ -155,41 +163,6 @@ fn phase(raw: &raw::Inventory, priorities: &hosts::Priorities, checker: &Checker
 
 /// How the key of the shipped inventory ends.
 const EXAMPLE_KEY: &str = " example-put-your-own-key-here";
-
-/// Arguments that would take away what opens `/readyz`: no node would be healthy, and nobody would hold the VIP.
-fn check_api_server_arguments(key: &At<String>, value: &serde_json::Value, checker: &Checker<'_>) {
-    let one = std::slice::from_ref(value);
-    for argument in value.as_array().map_or(one, Vec::as_slice).iter().filter_map(serde_json::Value::as_str) {
-        let name = argument.split('=').next().unwrap_or_default();
-        if ["anonymous-auth", "authentication-config"].contains(&name) {
-            let help = "leave it out: the health check needs the file that pxe-serve renders; to change that file, replace its template";
-            checker.push(
-                key.error(format!("{name} would take away what opens /readyz to the health check"))
-                    .help(help),
-            );
-        }
-    }
-}
-
-fn check_k3s(raw: &raw::Inventory, checker: &Checker<'_>) -> serde_json::Map<String, serde_json::Value> {
-    let mut extra = serde_json::Map::new();
-    for (key, value) in &raw.k3s.extra_config {
-        let plain = key.value.trim_end_matches('+');
-        if let Some((_, instead)) = OUR_K3S_KEYS.iter().find(|(ours, _)| *ours == plain) {
-            let help = format!(
-                "say it in {instead}; k3s takes the last of two values, and servers that differ do not join"
-            );
-            checker.push(key.error("pxe-serve writes this key itself").help(help));
-        }
-        if plain == "kube-apiserver-arg"
-            && raw.k3s.version.as_ref().is_some_and(|version| version.value.has_authentication_config())
-        {
-            check_api_server_arguments(key, value, checker);
-        }
-        extra.insert(key.value.clone(), value.clone());
-    }
-    extra
-}
 
 /// A priority for the host at `place` of the servers: 100, 90, 80 …, closer together when there are more than ten.
 fn usual_priority(place: usize, servers: usize) -> Option<Priority> {

@@ -5,6 +5,7 @@
 
 mod check;
 mod images;
+mod k3s_keys;
 mod model;
 mod raw;
 mod secret;
@@ -17,6 +18,8 @@ pub use images::*;
 pub use model::*;
 pub use secret::*;
 pub use updates::*;
+
+pub use crate::ids::{K3sToken, TokenKind};
 
 use crate::document::{Document, Item};
 use crate::report::Report;

@@ -124,6 +124,8 @@ pub struct HealthCheck {
 pub struct K3s {
     pub version: K3sVersion,
     pub token: At<SecretReference>,
+    /// What workers join by; there when there is a worker.
+    pub agent_token: Option<At<SecretReference>>,
     /// Names and addresses for the certificate beyond those known from the rest.
     pub tls_san: Vec<String>,
     pub disable: Vec<ComponentName>,

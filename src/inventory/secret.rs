@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::catalogue::Sha256;
-use crate::ids::Invalid;
+use crate::ids::{Invalid, K3sToken, TokenKind};
 
 /// VRRP's password, at most eight characters.
 #[derive(Clone, PartialEq, Eq)]
@@ -12,10 +12,6 @@ pub struct AuthPass(String);
 /// The key of keepalived's `auth_hmac`, 32 to 64 bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HmacKey(String);
-
-/// What joins a node to the cluster.
-#[derive(Clone, PartialEq, Eq)]
-pub struct K3sToken(String);
 
 /// With which a node cordons and drains itself.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,7 +22,10 @@ pub struct DrainKubeconfig(String);
 pub struct Secrets {
     pub auth_pass: Option<AuthPass>,
     pub auth_hmac: Option<HmacKey>,
+    /// Servers join by it; whoever has it is the cluster's administrator.
     pub k3s_token: K3sToken,
+    /// Workers join by it, and by nothing else.
+    pub k3s_agent_token: Option<K3sToken>,
     pub drain_kubeconfig: Option<DrainKubeconfig>,
 }
 
@@ -36,16 +35,26 @@ impl Secrets {
         let auth_pass = self.auth_pass.iter().map(|secret| ("keepalived_auth_pass", secret.0.as_str()));
         let auth_hmac = self.auth_hmac.iter().map(|secret| ("keepalived_auth_hmac", secret.0.as_str()));
         let kubeconfig = self.drain_kubeconfig.iter().map(|secret| ("drain_kubeconfig", secret.0.as_str()));
-        auth_pass.chain(auth_hmac).chain(kubeconfig).chain([("k3s_token", self.k3s_token.0.as_str())])
+        let agent_token = self.k3s_agent_token.iter().map(|token| ("k3s_agent_token", token.as_str()));
+        let agent_password = self.agent_password().into_iter().map(|text| ("k3s_agent_password", text));
+        let server = [("k3s_token", self.k3s_token.as_str())];
+        auth_pass.chain(auth_hmac).chain(server).chain(agent_token).chain(agent_password).chain(kubeconfig)
     }
 
-    /// What k3s would draw at random on a node's first start, and hold against the node ever after: so derived that
-    /// the host has the same one after each install. Whoever has the token can compute it, and every node has the
-    /// token; k3s' own would keep one node from posing as another.
+    /// What servers have in `agent-token-file`. Of the short form: k3s (`getNodePass`) compares what is in the file, as it
+    /// is, with the password that a worker sends. A bootstrap token is in the cluster, and in no server's configuration.
+    pub fn agent_password(&self) -> Option<&str> {
+        let token = self.k3s_agent_token.as_ref();
+        token.filter(|token| token.kind() == TokenKind::Password).map(K3sToken::credentials)
+    }
+
+    /// What k3s would draw at random on a node's first start, and hold against the node from then on: so derived that
+    /// the host has the same one after each install. Whoever has the servers' token can compute it, and so no worker:
+    /// each gets its own alone.
     pub fn node_password(&self, host: &str) -> String {
         // The length of what k3s draws: 16 bytes in hex.
         const HEX_DIGITS: usize = 32;
-        let text = format!("pxe-serve node password 1\n{}\n{host}\n", self.k3s_token.password());
+        let text = format!("pxe-serve node password 1\n{}\n{host}\n", self.k3s_token.credentials());
         let mut hex = Sha256::of(text.as_bytes()).to_string();
         hex.truncate(HEX_DIGITS);
         hex
@@ -93,35 +102,6 @@ impl HmacKey {
     }
 }
 
-impl K3sToken {
-    /// Both of k3s' forms: a password of one's own, and `K10…::server:…` as `node-token` has it.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let text = one_line(text);
-        let help = "make one with `openssl rand -hex 32`, or copy /var/lib/rancher/k3s/server/node-token from a server";
-        if text.len() < 16 {
-            return Err(Invalid::new(
-                format!("the token has {} characters, that is too few to be one", text.len()),
-                help,
-            ));
-        }
-        if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":._-".contains(&byte)) {
-            Ok(K3sToken(text.to_owned()))
-        } else {
-            Err(Invalid::new("the token has characters that k3s tokens do not have", help))
-        }
-    }
-
-    /// `K10<hash of the CA>::server:<password>` is the same token as the password alone.
-    fn password(&self) -> &str {
-        match self.0.strip_prefix("K10").and_then(|rest| rest.split_once("::")) {
-            Some((_, credentials)) => {
-                credentials.split_once(':').map_or(credentials, |(_, password)| password)
-            }
-            None => &self.0,
-        }
-    }
-}
-
 impl DrainKubeconfig {
     /// Looked at just enough to tell it from another file.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
@@ -157,11 +137,5 @@ impl fmt::Debug for HmacKey {
 impl fmt::Debug for DrainKubeconfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DrainKubeconfig(…)")
-    }
-}
-
-impl fmt::Debug for K3sToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("K3sToken(…)")
     }
 }

@@ -5,6 +5,7 @@ use minijinja::{Value, context};
 use serde::Serialize;
 
 use crate::catalogue::ArtifactPath;
+use crate::ids::K3sVersion;
 use crate::inventory::{
     Arch, BootImages, DiskFormat, Host, InstallForm, Inventory, Phase, Role, Selinux, UpdateStrategy,
     UpdateWindow, Updates,
@@ -20,6 +21,8 @@ pub struct Contexts<'s> {
     images: &'s BootImages,
     /// Of the k3s that the router has.
     offline: Value,
+    /// Servers have the workers' token in a file.
+    agent_token_file: bool,
     site: Value,
 }
 
@@ -61,6 +64,7 @@ impl<'s> Contexts<'s> {
         let inventory = &site.inventory;
         let network = &inventory.network;
         let vip = inventory.vips.primary();
+        let agent_token_file = site.secrets.agent_password().is_some();
         let hosts: Vec<Value> = inventory.hosts.iter().map(|host| host_context(inventory, host)).collect();
         let values = context! {
             base_url => inventory.router.base_url.as_str(),
@@ -75,12 +79,12 @@ impl<'s> Contexts<'s> {
             },
             ssh_authorized_keys => inventory.ssh_authorized_keys.iter().map(|key| key.to_string()).collect::<Vec<_>>(),
             keepalived => keepalived::context(&inventory.keepalived, archive),
-            k3s => k3s_context(inventory, offline),
+            k3s => k3s_context(inventory, offline, agent_token_file),
             fcos => fcos(inventory, &site.images, Arch::X86_64),
             updates => updates(&inventory.updates),
             hosts => hosts,
         };
-        Contexts { inventory, images: &site.images, offline: offline.clone(), site: values }
+        Contexts { inventory, images: &site.images, offline: offline.clone(), agent_token_file, site: values }
     }
 
     pub fn site(&self) -> &Value {
@@ -102,20 +106,22 @@ impl<'s> Contexts<'s> {
             phase => phase(boot.phase),
             k3s => context! {
                 mode => k3s::mode(boot.host),
-                ..k3s_context(self.inventory, &self.offline)
+                ..k3s_context(self.inventory, &self.offline, self.agent_token_file)
             },
-            k3s_config => Value::from(Serde(k3s::config(self.inventory, boot))),
+            k3s_config => Value::from(Serde(k3s::config(self.inventory, boot, self.agent_token_file))),
             ..self.host(boot.host)
         }
     }
 }
 
-fn k3s_context(inventory: &Inventory, offline: &Value) -> Value {
+fn k3s_context(inventory: &Inventory, offline: &Value, agent_token_file: bool) -> Value {
     let k3s = &inventory.k3s;
     context! {
         tls_san_by_openssl => k3s::tls_san_by_openssl(inventory),
         version => k3s.version.to_string(),
+        authentication_api => authentication_api(&k3s.version),
         authentication_config => k3s.version.has_authentication_config(),
+        agent_token_file,
         offline,
         phase => phase(k3s.phase),
         selinux => match k3s.selinux { Selinux::None => "none", Selinux::Image => "image", Selinux::Layered => "layered" },
@@ -151,6 +157,11 @@ fn updates(updates: &Updates) -> Value {
     };
     let windows: Vec<Value> = updates.windows.iter().map(window).collect();
     context! { strategy, windows, drains => updates.drain_kubeconfig.is_some() }
+}
+
+/// In which version of its API the file is written: the newest that this release surely reads.
+fn authentication_api(version: &K3sVersion) -> &'static str {
+    if version.has_stable_authentication_config() { "v1" } else { "v1beta1" }
 }
 
 fn phase(phase: Phase) -> &'static str {

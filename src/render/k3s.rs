@@ -13,8 +13,9 @@ pub fn mode(host: &Host) -> &'static str {
     if host.is_control_plane() { "server" } else { "agent" }
 }
 
-/// `/etc/rancher/k3s/config.yaml`, in the order it is read by people.
-pub fn config(inventory: &Inventory, boot: &Boot<'_>) -> Map<String, Value> {
+/// `/etc/rancher/k3s/config.yaml`, in the order it is read by people. `has_agent_token_file`: servers have a token for
+/// workers.
+pub fn config(inventory: &Inventory, boot: &Boot<'_>, has_agent_token_file: bool) -> Map<String, Value> {
     let k3s = &inventory.k3s;
     let mut config = Map::new();
     // The node's name is the host's, whether DHCP calls it lenovo1 or lenovo1.lab.internal.
@@ -32,6 +33,9 @@ pub fn config(inventory: &Inventory, boot: &Boot<'_>) -> Map<String, Value> {
     // agents alike (k3s' documentation, "SELinux Support").
     if k3s.selinux != Selinux::None {
         config.insert("selinux".into(), true.into());
+    }
+    if boot.host.is_control_plane() && has_agent_token_file {
+        config.insert("agent-token-file".into(), "/etc/rancher/k3s/agent-token".into());
     }
     match boot.phase {
         Phase::Bootstrap => config.insert("cluster-init".into(), true.into()),
@@ -70,7 +74,10 @@ fn add_extra(extra: &Map<String, Value>, config: &mut Map<String, Value>) {
     }
 }
 
-/// "Critical configuration values": k3s refuses a server whose differ from the cluster's.
+/// "Critical configuration values": k3s refuses a server whose cluster-cidr, service-cidr, cluster-dns, cluster-domain,
+/// disable-cloud-controller, disable-helm-controller, disable-network-policy, `servicelb` in disable, egress-selector-mode,
+/// embedded-registry, flannel-backend, flannel-external-ip, flannel-ipv6-masq, secrets-encryption or its provider differ from
+/// the cluster's (`CriticalControlArgs`). All come from one place for all servers, `extra_config` too, so they agree.
 fn add_server_settings(inventory: &Inventory, config: &mut Map<String, Value>) {
     let k3s = &inventory.k3s;
     config.insert("tls-san".into(), inventory.tls_san().into());

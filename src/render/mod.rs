@@ -86,6 +86,8 @@ fn hide_secrets(report: &mut Report, site: &Site) {
     const SHORTEST: usize = 4;
     let named = site.secrets.named().filter(|(_, value)| value.len() >= SHORTEST);
     named.for_each(|(_, value)| report.hide(value));
+    // The part of the full form that is secret by itself.
+    report.hide(site.secrets.k3s_token.credentials());
     for host in &site.inventory.hosts {
         report.hide(&site.secrets.node_password(host.name.as_str()));
     }

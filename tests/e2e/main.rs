@@ -4,6 +4,7 @@
 
 #[path = "../api/mod.rs"]
 mod api;
+mod cluster_ca;
 mod day2;
 mod fcos_stream;
 mod ignition;

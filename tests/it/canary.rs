@@ -6,19 +6,22 @@ use pxe_serve::catalogue::Sensitivity;
 use pxe_serve::inventory::{K3sToken, Secrets};
 
 use crate::serving::{Served, options};
-use crate::site::{CANARY_PASSWORD, CANARY_TOKEN, Site};
+use crate::site::{CANARY_AGENT_TOKEN, CANARY_PASSWORD, CANARY_TOKEN, Site};
 
 /// What is derived from the token is as secret as the token.
 fn node_password(host: &str) -> String {
     let k3s_token = K3sToken::parse(CANARY_TOKEN).unwrap();
-    Secrets { auth_pass: None, auth_hmac: None, k3s_token, drain_kubeconfig: None }.node_password(host)
+    Secrets { auth_pass: None, auth_hmac: None, k3s_token, k3s_agent_token: None, drain_kubeconfig: None }
+        .node_password(host)
 }
 
 #[track_caller]
 fn assert_silent(what: &str, text: impl AsRef<[u8]>) {
     let text = String::from_utf8_lossy(text.as_ref()).into_owned();
     let node_passwords = ["lenovo1", "lenovo2", "lenovo3", "tower1"].map(node_password);
-    for secret in [CANARY_TOKEN, CANARY_PASSWORD].into_iter().chain(node_passwords.iter().map(String::as_str))
+    for secret in [CANARY_TOKEN, CANARY_AGENT_TOKEN, CANARY_PASSWORD]
+        .into_iter()
+        .chain(node_passwords.iter().map(String::as_str))
     {
         assert!(!text.contains(secret), "{what} shows {secret}\n{text}");
     }
@@ -65,6 +68,8 @@ fn only_secret_artifacts_carry_a_secret() {
     assert_eq!(
         carriers,
         [
+            "pxe/configs/k3s-agent-password",
+            "pxe/configs/k3s-agent-token",
             "pxe/configs/k3s-node-password-lenovo1",
             "pxe/configs/k3s-node-password-lenovo2",
             "pxe/configs/k3s-node-password-lenovo3",
@@ -94,7 +99,8 @@ fn the_server_says_no_secret_but_in_the_artifacts_that_carry_one() {
             if artifact.is_secret() {
                 let body = String::from_utf8(served.get(&format!("/{path}")).body).unwrap();
                 let own = path.as_str().strip_prefix("pxe/configs/k3s-node-password-").map(node_password);
-                let known = [CANARY_TOKEN, CANARY_PASSWORD].into_iter().chain(own.as_deref());
+                let known =
+                    [CANARY_TOKEN, CANARY_AGENT_TOKEN, CANARY_PASSWORD].into_iter().chain(own.as_deref());
                 assert!(known.into_iter().any(|secret| body.contains(secret)), "{path}");
             } else {
                 targets.push(format!("/{path}"));

@@ -127,7 +127,9 @@ impl Session {
         let folder = tempfile::tempdir().unwrap();
         let secrets = folder.path().join("secrets");
         fs::create_dir(&secrets).unwrap();
-        for name in ["inventory.yaml", "secrets/k3s-token", "secrets/keepalived-auth-pass"] {
+        for name in
+            ["inventory.yaml", "secrets/k3s-token", "secrets/k3s-agent-token", "secrets/keepalived-auth-pass"]
+        {
             fs::copy(Path::new(TOP).join(name), folder.path().join(name)).unwrap();
         }
         for document in documents() {
@@ -429,7 +431,15 @@ fn every_variable_of_a_template_is_documented() {
             }
         }
     }
-    variables.extend(["secrets", "k3s_token", "keepalived_auth_pass", "node_password"].map(str::to_owned));
+    let secrets = [
+        "secrets",
+        "k3s_token",
+        "k3s_agent_token",
+        "k3s_agent_password",
+        "keepalived_auth_pass",
+        "node_password",
+    ];
+    variables.extend(secrets.map(str::to_owned));
     assert_documented("docs/templates.md", &variables, 50);
 }
 

@@ -26,7 +26,7 @@ router: {{base_url: \"http://{base}\"}}
 network: {{cidr: {cidr}}}
 ssh_authorized_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVzUp9aFGSVtaxGK8Eh0x8QiFO19CrkKiJT5XWMKW2E me]
 keepalived: {{virtual_router_id: 26, transport: unicast}}
-k3s: {{version: v1.33.1+k3s1, token: {{file: token}}}}
+k3s: {{version: v1.33.1+k3s1, token: {{file: token}}, agent_token: {{file: agent-token}}}}
 fcos: {{{fcos}}}
 defaults: {{role: control_plane, interface: eth0, install_device: /dev/nvme0n1, arch: {arch}}}
 hosts:

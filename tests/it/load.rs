@@ -32,7 +32,10 @@ fn a_file_that_is_too_long_is_refused_and_not_cut_off() {
     };
     assert!(findings(template).contains("k3s-token.j2: cannot be read: it is longer than the 1048576 bytes"));
     let secret = |here: &Path| fs::write(here.join("secrets/k3s-token"), "a".repeat(4097)).unwrap();
-    assert!(findings(secret).contains("k3s-token cannot be read: it is longer than the 4096 bytes"));
+    assert!(
+        findings(secret)
+            .contains("k3s.token: the file named here cannot be read: it is longer than the 4096 bytes")
+    );
 }
 
 #[test]
@@ -64,4 +67,19 @@ fn links_that_are_not_followed_are_named() {
     });
     assert!(found.contains("static/fcos: is a link to a folder"), "{found}");
     assert!(found.contains("static/gone: is a link that leads nowhere"), "{found}");
+}
+
+/// Neither secrets nor the files of `--static` that the inventory names have to be there.
+#[test]
+fn failover_is_predicted_from_the_inventory_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("inventory.yaml")).unwrap();
+    let offline = "  phase: reinstall\n  binary: pxe/k3s/k3s\n  install_script: pxe/k3s/install.sh\n";
+    let text = shipped.replacen("  phase: reinstall", offline, 1);
+    assert_ne!(text, shipped);
+    fs::write(folder.path().join("inventory.yaml"), text).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pxe-serve"));
+    let output = command.arg("failover").current_dir(&folder).output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success() && said.contains("1. lenovo1"), "{said}");
 }

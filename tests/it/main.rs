@@ -32,5 +32,6 @@ mod serving;
 mod site;
 mod static_files;
 mod templates;
+mod tokens;
 mod updates;
 mod views;

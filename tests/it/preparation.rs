@@ -11,6 +11,7 @@ fn inventory(edit: impl Fn(String) -> String) -> Inventory {
 
 fn with_workers(names: &[&str]) -> Inventory {
     inventory(|text| {
+        let text = text.replace("  phase:", "  agent_token: {file: secrets/k3s-agent-token}\n  phase:");
         names.iter().fold(text, |text, name| {
             text.replace(&format!("  {name}:\n"), &format!("  {name}:\n    role: worker\n"))
         })

@@ -22,7 +22,7 @@ router: {{base_url: http://127.9.9.8}}
 network: {{cidr: 127.0.0.0/8}}
 ssh_authorized_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVzUp9aFGSVtaxGK8Eh0x8QiFO19CrkKiJT5XWMKW2E {key}]
 keepalived: {{virtual_router_id: 26, auth_pass: {{file: password}}}}
-k3s: {{version: v1.32.5+k3s1, token: {{file: token}}}}
+k3s: {{version: v1.32.5+k3s1, token: {{file: token}}, agent_token: {{file: agent-token}}}}
 defaults: {{interface: eth0, install_device: /dev/nvme0n1}}
 hosts:
 "

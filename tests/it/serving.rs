@@ -11,7 +11,7 @@ use std::time::Duration;
 use pxe_serve::load::Sources;
 
 /// A guard against hanging, far above what is measured.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// `pxe-serve serve`, killed when dropped.
 pub struct Served {

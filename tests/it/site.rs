@@ -10,6 +10,7 @@ use pxe_serve::report::Severity;
 
 /// Values that stand nowhere but in the files of secrets, so that they are found wherever they get out.
 pub const CANARY_TOKEN: &str = "canary-token-7f3a9c51e0d84b26";
+pub const CANARY_AGENT_TOKEN: &str = "canary-agent-token-2b88d10f6c";
 pub const CANARY_PASSWORD: &str = "kAnArY42";
 
 /// Three servers and a worker with a label.
@@ -19,7 +20,7 @@ router: {base_url: http://192.168.26.1}
 network: {cidr: 192.168.26.0/24}
 ssh_authorized_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVzUp9aFGSVtaxGK8Eh0x8QiFO19CrkKiJT5XWMKW2E me]
 keepalived: {virtual_router_id: 26, auth_pass: {file: password}}
-k3s: {version: v1.32.5+k3s1, token: {file: token}}
+k3s: {version: v1.32.5+k3s1, token: {file: token}, agent_token: {file: agent-token}}
 defaults: {role: control_plane, interface: eth0, install_device: /dev/nvme0n1}
 hosts:
   lenovo1: {address: 192.168.26.5, mac: 52:54:00:aa:00:01}
@@ -63,6 +64,7 @@ impl Site {
         Site { folder: tempfile::tempdir().unwrap(), static_dir: None }
             .file("inventory.yaml", INVENTORY)
             .file("token", CANARY_TOKEN)
+            .file("agent-token", CANARY_AGENT_TOKEN)
             .file("password", CANARY_PASSWORD)
             .file("templates/README", "no template")
     }

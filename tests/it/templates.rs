@@ -250,7 +250,7 @@ fn final_newlines_are_kept_as_they_are() {
 fn what_read_a_secret_is_secret_and_what_did_not_is_public() {
     let catalogue = Site::new().clean();
     for (path, artifact) in catalogue.iter() {
-        let secret = ["k3s-token", "keepalived-lenovo", "k3s-node-password-"];
+        let secret = ["k3s-token", "k3s-agent-", "keepalived-lenovo", "k3s-node-password-"];
         let expected = secret.iter().any(|name| path.as_str().starts_with(&format!("pxe/configs/{name}")));
         assert_eq!(artifact.is_secret(), expected, "{path}");
     }
@@ -431,7 +431,7 @@ fn two_files_at_one_place_of_a_node_are_refused() {
 fn arguments_of_the_users_own_for_the_api_server_do_not_take_ours_away() {
     let with = |extra: &str| {
         let site = Site::new()
-            .inventory("token: {file: token}}", &format!("token: {{file: token}}, extra_config: {extra}}}"));
+            .inventory("token: {file: token},", &format!("token: {{file: token}}, extra_config: {extra},"));
         text(&site.clean(), "pxe/configs/k3s-config-lenovo2.yaml")
     };
     for extra in ["{kube-apiserver-arg: [v=4]}", "{kube-apiserver-arg: v=4}", "{kube-apiserver-arg+: [v=4]}"]
@@ -445,8 +445,11 @@ fn arguments_of_the_users_own_for_the_api_server_do_not_take_ours_away() {
         assert_eq!(arguments[1], "v=4", "{extra}");
     }
     let config: serde_json::Value =
-        serde_yaml::from_str(&with("{flannel-backend: host-gw, note: \"a\\n\\n\"}")).unwrap();
-    assert_eq!((&config["flannel-backend"], &config["note"]), (&"host-gw".into(), &"a\n\n".into()));
+        serde_yaml::from_str(&with("{flannel-backend: host-gw, etcd-snapshot-name: \"a\\n\\n\"}")).unwrap();
+    assert_eq!(
+        (&config["flannel-backend"], &config["etcd-snapshot-name"]),
+        (&"host-gw".into(), &"a\n\n".into())
+    );
 }
 
 /// k3s reads YAML 1.1, in which more words are something else than in 1.2.
@@ -498,12 +501,12 @@ fn texts_that_look_like_something_else_are_quoted_in_the_configuration_of_k3s() 
     let words = words.as_slice();
     let json = serde_json::to_string(words).unwrap();
     let site = Site::new().inventory(
-        "token: {file: token}}",
-        &format!("token: {{file: token}}, extra_config: {{x: {json}}}}}"),
+        "token: {file: token},",
+        &format!("token: {{file: token}}, extra_config: {{kube-scheduler-arg: {json}}},"),
     );
     let rendered = text(&site.clean(), "pxe/configs/k3s-config-lenovo2.yaml");
     let config: serde_json::Value = serde_yaml::from_str(&rendered).unwrap();
-    assert_eq!(config["x"], serde_json::json!(words), "{rendered}");
+    assert_eq!(config["kube-scheduler-arg"], serde_json::json!(words), "{rendered}");
     let plain: Vec<&str> =
         words[..17].iter().copied().filter(|word| rendered.contains(&format!("- {word}\n"))).collect();
     assert_eq!(plain, Vec::<&str>::new(), "{rendered}");

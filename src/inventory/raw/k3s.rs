@@ -16,6 +16,7 @@ use super::{network_address, read_secret};
 pub struct K3s {
     pub version: Option<At<K3sVersion>>,
     pub token: Option<At<SecretReference>>,
+    pub agent_token: Option<At<SecretReference>>,
     pub tls_san: Vec<At<TlsSan>>,
     pub disable: Vec<At<ComponentName>>,
     pub cluster_cidr: Option<At<IpNet>>,
@@ -35,7 +36,7 @@ pub enum Binary {
     ByArch(BTreeMap<Arch, At<ArtifactPath>>),
 }
 
-/// A name or an address for the certificate beyond those the inventory already knows.
+/// A name, a wildcard (`*.lab.internal`) or an address for the certificate beyond those the inventory already knows.
 #[derive(Debug, Clone)]
 pub struct TlsSan(pub String);
 
@@ -45,7 +46,11 @@ impl std::str::FromStr for TlsSan {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text.parse::<IpAddr>() {
             Ok(address) => Ok(TlsSan(address.to_string())),
-            Err(_) => text.parse::<DnsName>().map(|name| TlsSan(name.to_string())),
+            // One label, at the front, is all that a wildcard may stand for (RFC 6125 §6.4.3).
+            Err(_) => {
+                let name = text.strip_prefix("*.").unwrap_or(text);
+                name.parse::<DnsName>().map(|_| TlsSan(text.to_owned()))
+            }
         }
     }
 }
@@ -58,6 +63,7 @@ pub fn read_k3s(item: &Item<'_>) -> K3s {
     let k3s = K3s {
         version: version.and_then(|item| item.parse()),
         token: token.and_then(|item| read_secret(&item)),
+        agent_token: fields.get("agent_token").and_then(|item| read_secret(&item)),
         tls_san: fields.get("tls_san").and_then(|item| item.list_of()).unwrap_or_default(),
         disable: fields.get("disable").and_then(|item| item.list_of()).unwrap_or_default(),
         cluster_cidr: fields.get("cluster_cidr").and_then(|item| network_address(&item)),
@@ -110,7 +116,12 @@ fn read_extra_config(item: &Item<'_>) -> Vec<(At<String>, serde_json::Value)> {
     for (key, value) in &entries {
         if SECRET_K3S_KEYS.contains(&key.value.trim_end_matches('+')) {
             value.redact();
-            let help = "k3s' configuration is served to everybody: write this key into a file of its own in /etc/rancher/k3s/config.yaml.d on the nodes";
+            let help = match key.value.trim_end_matches('+') {
+                "agent-token" => "write `agent_token: {file: secrets/k3s-agent-token}` below k3s, instead",
+                _ => {
+                    "k3s' configuration is served to everybody: write this key into a file of its own in /etc/rancher/k3s/config.yaml.d on the nodes"
+                }
+            };
             item.push(key.error("a secret would stand in a public file").help(help));
         }
     }

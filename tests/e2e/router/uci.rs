@@ -1,6 +1,16 @@
 //! The scripts for OpenWRT, run with a uci that keeps its state in a file, and what OpenWRT's init script for dnsmasq
 //! makes of that state. There is no OpenWRT here; what is relied on is how package/network/services/dnsmasq/files/
-//! dnsmasq.init of its 23.05 writes each section.
+//! dnsmasq.init writes each section:
+//!
+//! | What | 23.05, 24.10, 25.12 | main since 2026-07-01 (6f30f08d0e) |
+//! |---|---|---|
+//! | a pool without `dhcpv4` | is a `dhcp-range` | is none: unset means `disabled` |
+//! | `dhcpv4` is `server` | is a `dhcp-range` | the same |
+//! | `ignore` is 1 | `no-dhcp-interface` | the same |
+//! | `dynamicdhcp` is 0 | a `dhcp-range` of `static` | the same |
+//! | sections with an `instance` | belong to that dnsmasq alone, others to all | the same |
+//!
+//! The first four rows were run once with real uci and these releases' init scripts; the last is read in them.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -105,6 +115,9 @@ fn options(sections: &[(String, String, Value)]) -> BTreeSet<String> {
                 format!("tftp-root={}", value("tftp_root"))
             }
             "dhcp" if name == "lab" => {
+                assert_eq!(value("interface"), "lab");
+                assert_eq!(value("dhcpv4"), "server", "unset is disabled on OpenWRT's main");
+                assert!(value("ignore") != "1" && value("dynamicdhcp") != "0");
                 let number = |option: &str| value(option).parse::<u32>().unwrap();
                 let (start, last) = (number("start"), number("start") + number("limit") - 1);
                 // The lease time is the network's own.
@@ -157,7 +170,10 @@ fn a_script_run_again_writes_nothing_and_what_left_the_inventory_leaves_the_rout
     for package in ["dhcp", "firewall"] {
         let before = router.committed(package);
         let reloads = router.reloads();
-        assert_eq!(router.runs(&site, package), "");
+        let found = router.runs(&site, package);
+        let expected =
+            if package == "dhcp" { "lab is served by dhcp.@dnsmasq[0], its pool is dhcp.lab\n" } else { "" };
+        assert_eq!(found, expected);
         let first = router.state();
         assert_eq!(router.reloads(), reloads + 1);
         assert!(router.runs(&site, package).contains("is as it should be"));
@@ -188,6 +204,103 @@ fn a_script_run_again_writes_nothing_and_what_left_the_inventory_leaves_the_rout
     let left = router.committed("dhcp");
     assert!(!left.iter().any(|(name, ..)| name.contains("lenovo3")), "{left:?}");
     assert!(ours(&left).contains(&"pxe_serve_lease_lenovo2"), "{left:?}");
+}
+
+/// The sections of `dhcp`, each with what is put in its place.
+fn with_dhcp(router: &OpenWrt, sections: &Value) {
+    let mut state = router.state();
+    state["committed"]["dhcp"] = sections.clone();
+    router.write(&state);
+}
+
+#[test]
+fn what_is_set_for_the_network_already_is_used_set_right_or_said() {
+    let Some(router) = OpenWrt::new() else { return };
+    let dnsmasq = json!(["cfg01411c", "dnsmasq", {"domain": "lan"}]);
+    let guests = json!(["guests", "dnsmasq", {"interface": ["guest"]}]);
+    let lab = |more: Value| {
+        let mut options = json!({"interface": "lab", "start": "2"});
+        options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        options
+    };
+    for (sections, stops, said) in [
+        // None is there: it is made.
+        (json!([dnsmasq]), false, "lab is served by dhcp.@dnsmasq[0]\n"),
+        // The nodes' pool by its interface, whatever its name; another instance is for another network.
+        (
+            json!([guests, dnsmasq, ["cfg02", "dhcp", lab(json!({}))]]),
+            false,
+            "lab is served by dhcp.@dnsmasq[1], its pool is dhcp.@dhcp[0]",
+        ),
+        (
+            json!([dnsmasq, ["mine", "dnsmasq", {}], ["lab", "dhcp", lab(json!({}))]]),
+            true,
+            "it cannot be said which dnsmasq serves lab, dhcp.@dnsmasq[0] or dhcp.mine",
+        ),
+        (
+            json!([guests, ["mine", "dnsmasq", {"interface": ["lab", "lan"]}], ["cfg02", "dhcp", lab(json!({}))]]),
+            false,
+            "lab is served by dhcp.mine, its pool is dhcp.@dhcp[0]",
+        ),
+        (
+            json!([guests, ["mine", "dnsmasq", {"notinterface": ["guest"]}], ["lab", "dhcp", lab(json!({}))]]),
+            false,
+            "lab is served by dhcp.mine, its pool is dhcp.lab",
+        ),
+        (
+            json!([dnsmasq, ["mine", "dnsmasq", {}], ["lab", "dhcp", lab(json!({"instance": "mine"}))]]),
+            false,
+            "lab is served by dhcp.mine, its pool is dhcp.lab",
+        ),
+        (json!([guests]), true, "no dnsmasq section of /etc/config/dhcp serves lab"),
+        (json!([dnsmasq, ["lab", "dhcp", lab(json!({"ignore": "1"}))]]), true, "dhcp.lab.ignore is 1"),
+        (
+            json!([dnsmasq, ["lab", "dhcp", lab(json!({"dhcpv4": "disabled"}))]]),
+            true,
+            "dhcp.lab.dhcpv4 is disabled",
+        ),
+        (
+            json!([dnsmasq, ["lab", "dhcp", lab(json!({"dynamicdhcp": "0"}))]]),
+            false,
+            "dhcp.lab.dynamicdhcp was 0",
+        ),
+        (
+            json!([dnsmasq, ["lab", "dhcp", lab(json!({}))], ["cfg02", "dhcp", lab(json!({}))]]),
+            true,
+            "two pools are for lab, dhcp.lab and dhcp.@dhcp[1]",
+        ),
+        (
+            json!([dnsmasq, ["lab", "dhcp", {"interface": "lan"}]]),
+            true,
+            "dhcp.lab is for another network, lan",
+        ),
+    ] {
+        with_dhcp(&router, &sections);
+        let output = router.run(&Site::seed(), "dhcp");
+        let text = crate::tools::said(&output);
+        assert_eq!(output.status.success(), !stops, "{sections}\n{text}");
+        assert!(text.contains(said), "{sections}\n{text}");
+        let after = router.committed("dhcp");
+        if stops {
+            assert_eq!(json!(after), sections, "{text}");
+            assert_eq!(router.state()["staged"], json!({}), "{text}");
+            continue;
+        }
+        let pools: Vec<&Value> = after
+            .iter()
+            .filter(|(.., options)| options["interface"] == "lab")
+            .map(|(.., options)| options)
+            .collect();
+        let [pool] = pools.as_slice() else { panic!("{after:?}") };
+        assert_eq!(
+            (&pool["start"], &pool["limit"], &pool["dhcpv4"]),
+            (&json!("100"), &json!("150"), &json!("server"))
+        );
+        assert!(pool["dynamicdhcp"] != "0", "{pool}");
+        let tftp =
+            after.iter().filter(|(_, kind, options)| kind == "dnsmasq" && options["enable_tftp"] == "1");
+        assert_eq!(tftp.count(), 1, "{after:?}");
+    }
 }
 
 #[test]

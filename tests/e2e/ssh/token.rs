@@ -74,7 +74,7 @@ fn killed_at_any_connection_and_run_again_the_file_is_whole_or_not_there() {
 #[test]
 fn a_token_from_the_environment_cannot_be_fetched_and_one_that_is_none_is_refused() {
     let Some(world) = World::new() else { return };
-    fs::write(world.on(0, NODE_TOKEN), "canary of no token\n").unwrap();
+    fs::write(world.on(0, NODE_TOKEN), "canary\n").unwrap();
     let output = world.run(&FETCH);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(!world.path("secrets/k3s-token").exists());

@@ -19,7 +19,8 @@ use crate::site::pxe_serve;
 use crate::tools::{command, have, run, said};
 
 /// In the configuration of every server, and nowhere in anybody's output.
-pub const CANARY: &str = "K10canary0123456789::server:canary-of-the-token";
+pub const CANARY: &str =
+    "K106959097001d10501ac7d54c0bdb8db61420f658f2922cc26e46d536119a31126::server:canary-of-the-token";
 pub const SERVERS: [&str; 3] = ["lenovo1", "lenovo2", "lenovo3"];
 /// What a server has in its configuration and certificate before anybody adds to it.
 pub const OLD_VIP: &str = "127.0.0.99";

@@ -16,6 +16,29 @@ agent) unit=k3s-agent.service ;;
     ;;
 esac
 
+# name_the_ca server|agent: a node that joins gets its token in the full form, if pxe-serve knows the hash of the cluster's
+# CA. k3s then checks the CA before it sends the token: whoever answers at the VIP without being this cluster, such as a
+# second or an older one, is not joined. The hash comes by the same plain HTTP as this script and the token: against
+# somebody who can change that it helps nothing.
+name_the_ca() {
+    token=/etc/rancher/k3s/cluster-token
+    grep -q '^server:' /etc/rancher/k3s/config.yaml || return 0
+    ! grep -q '^K10' "$token" || return 0
+    # Unknown (404), or a static server: the short form stays, and k3s trusts whoever answers.
+    ca=$(curl --silent --fail --connect-timeout 10 --max-time 20 --retry 3 http://192.168.26.1/pxe/cluster-ca) || return 0
+    printf '%s\n' "$ca" | grep -Eqx '[0-9a-f]{64}' || return 0
+    # k3s puts its own user there; a bootstrap token has none.
+    case $1 in
+    server) user=server: ;;
+    *) user=node: ;;
+    esac
+    ! grep -Eqx '[a-z0-9]{6}\.[a-z0-9]{16}' "$token" || user=
+    # A rename: k3s never reads half a token.
+    (umask 077 && { printf 'K10%s::%s' "$ca" "$user" && cat "$token"; } >"$token.new")
+    mv -f "$token.new" "$token"
+}
+name_the_ca "$1"
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
