@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::ignition::{IGNITION, apply, data_url};
 use crate::scripts::{root_with_units, with_keepalived};
 use crate::server::Server;
-use crate::site::{LIMIT, Site, pxe_serve};
+use crate::site::{LIMIT, Site, files, pxe_serve};
 use crate::tools::{command, have, run, said};
 
 /// `pxe-serve image`, and the file it wrote.
@@ -57,6 +57,29 @@ fn cpio_finds_the_ignition_config_in_an_image_and_nothing_else() {
         assert_eq!(std::fs::read(&config).unwrap(), expected, "{arguments:?}");
         assert_eq!(std::fs::metadata(&config).unwrap().permissions().mode() & 0o7777, 0o600);
     }
+}
+
+#[test]
+fn coreos_installer_finds_the_rendered_config_in_every_initrd() {
+    let installer = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/live/coreos-installer");
+    let installer = installer.to_str().unwrap();
+    if !have(&[installer], false) {
+        return;
+    }
+    let site = Site::seed();
+    let bundle = site.render();
+    let mut read = 0;
+    for folder in ["pxe/initrd", "pxe/initrd/install"] {
+        for image in files(&bundle.join(folder)).into_iter().filter(|file| file.is_file()) {
+            let output = run(command(installer).args(["pxe", "ignition", "unwrap"]).arg(&image), LIMIT);
+            assert!(output.status.success(), "{}: {}", image.display(), said(&output));
+            let config =
+                image.display().to_string().replace("/initrd/", "/ignition/").replace(".img", ".ign");
+            assert!(output.stdout == std::fs::read(&config).unwrap(), "{config}");
+            read += 1;
+        }
+    }
+    assert_eq!(read, 10);
 }
 
 #[test]
