@@ -44,7 +44,8 @@ pub struct BootImages {
     sha256: BTreeMap<ArtifactPath, Sha256>,
 }
 
-/// What is read of the metadata: `architectures.ARCH.artifacts.metal.formats.pxe`.
+/// What is read of the metadata: `architectures.ARCH.artifacts.metal.formats`, `pxe` and the two forms of the image that
+/// is written to disk.
 #[derive(Deserialize)]
 struct Metadata {
     architectures: Architectures,
@@ -74,6 +75,16 @@ struct Metal {
 #[derive(Deserialize)]
 struct Formats {
     pxe: Pxe,
+    #[serde(rename = "raw.xz")]
+    raw: Option<Raw>,
+    /// For disks with sectors of 4 KiB.
+    #[serde(rename = "4k.raw.xz")]
+    raw_4k: Option<Raw>,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    disk: Download,
 }
 
 #[derive(Deserialize)]
@@ -117,31 +128,43 @@ impl Stream {
                 }
                 continue;
             };
-            let Pxe { kernel, initramfs, rootfs } = found.artifacts.metal.formats.pxe;
+            let Formats { pxe: Pxe { kernel, initramfs, rootfs }, raw, raw_4k } =
+                found.artifacts.metal.formats;
+            let metal_image = self.metal_images.get(&arch).cloned();
             let mut add = |download: &Download| {
                 let (path, sha256) =
                     self.beside(download).map_err(|message| Invalid::new(message, fetch()))?;
                 images.sha256.insert(path.clone(), sha256);
                 Ok(path)
             };
+            // Which one is written is for the inventory to say; whether it is one of the stream's, its name says.
+            for Raw { disk } in [raw, raw_4k].into_iter().flatten() {
+                if metal_image.as_ref().is_some_and(|image| image.as_str() == self.name_beside(&disk)) {
+                    add(&disk)?;
+                }
+            }
             let named = Images {
                 kernel: add(&kernel)?,
                 initramfs: add(&initramfs)?,
                 rootfs: add(&rootfs)?,
-                metal_image: self.metal_images.get(&arch).cloned(),
+                metal_image,
             };
             images.by_arch.insert(arch, named);
         }
         Ok(images)
     }
 
-    /// Where a file of the stream lies, by the last segment of its URL, and its digest; or what is wrong with them.
-    fn beside(&self, download: &Download) -> Result<(ArtifactPath, Sha256), String> {
+    /// In the folder of the metadata, under the last segment of its URL.
+    fn name_beside(&self, download: &Download) -> String {
         let file = self.file.value.as_str();
         let name = download.location.rsplit('/').next().unwrap_or_default();
-        let folder = &file[..file.rfind('/').map_or(0, |slash| slash + 1)];
-        let path = format!("{folder}{name}")
-            .parse()
+        format!("{}{name}", &file[..file.rfind('/').map_or(0, |slash| slash + 1)])
+    }
+
+    /// Where a file of the stream lies, and its digest; or what is wrong with them.
+    fn beside(&self, download: &Download) -> Result<(ArtifactPath, Sha256), String> {
+        let file = self.file.value.as_str();
+        let path = (self.name_beside(download).parse())
             .map_err(|bad| format!("{file} names a file that cannot be served: {bad}"))?;
         let sha256 = download
             .sha256
@@ -168,6 +191,11 @@ impl BootImages {
             [kernel, initramfs, rootfs].into_iter().chain(metal_image)
         });
         each.collect()
+    }
+
+    /// What is written to disks, of all architectures.
+    pub fn metal_images(&self) -> impl Iterator<Item = &ArtifactPath> {
+        self.by_arch.values().filter_map(|images| images.metal_image.as_ref())
     }
 
     /// What the stream metadata says of its files; empty without one.

@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::catalogue::ArtifactPath;
 use crate::ids::K3sVersion;
 use crate::inventory::{
-    Arch, BootImages, DiskFormat, Host, InstallForm, Inventory, Phase, Role, Selinux, UpdateStrategy,
-    UpdateWindow, Updates,
+    Arch, DiskFormat, Host, InstallForm, Inventory, Phase, Role, Selinux, UpdateStrategy, UpdateWindow,
+    Updates,
 };
 
 use super::Site;
@@ -17,8 +17,8 @@ use super::keepalived;
 
 /// The context of the whole site, made once; those of hosts and boots are laid over it.
 pub struct Contexts<'s> {
+    source: &'s Site,
     inventory: &'s Inventory,
-    images: &'s BootImages,
     /// Of the k3s that the router has.
     offline: Value,
     /// Servers have the workers' token in a file.
@@ -80,11 +80,11 @@ impl<'s> Contexts<'s> {
             ssh_authorized_keys => inventory.ssh_authorized_keys.iter().map(|key| key.to_string()).collect::<Vec<_>>(),
             keepalived => keepalived::context(&inventory.keepalived, archive),
             k3s => k3s_context(inventory, offline, agent_token_file),
-            fcos => fcos(inventory, &site.images, Arch::X86_64),
+            fcos => fcos(site, Arch::X86_64),
             updates => updates(&inventory.updates),
             hosts => hosts,
         };
-        Contexts { inventory, images: &site.images, offline: offline.clone(), agent_token_file, site: values }
+        Contexts { source: site, inventory, offline: offline.clone(), agent_token_file, site: values }
     }
 
     pub fn site(&self) -> &Value {
@@ -94,7 +94,7 @@ impl<'s> Contexts<'s> {
     pub fn host(&self, host: &Host) -> Value {
         context! {
             host => host_context(self.inventory, host),
-            fcos => fcos(self.inventory, self.images, host.arch),
+            fcos => fcos(self.source, host.arch),
             ..self.site.clone()
         }
     }
@@ -129,19 +129,21 @@ fn k3s_context(inventory: &Inventory, offline: &Value, agent_token_file: bool) -
 }
 
 /// The images of this architecture as whole URLs; a stream may have none of an architecture that no host has.
-fn fcos(inventory: &Inventory, images: &BootImages, arch: Arch) -> Value {
+fn fcos(site: &Site, arch: Arch) -> Value {
+    let inventory = &site.inventory;
     let asset = |path: &ArtifactPath| format!("{}/{path}", inventory.router.base_url);
     let install = match inventory.fcos.install {
         InstallForm::Verified => "verified",
         InstallForm::KernelArguments => "kernel_arguments",
     };
-    let Some(images) = images.of(arch) else { return context! { install } };
+    let Some(images) = site.images.of(arch) else { return context! { install } };
     context! {
         install => install,
         kernel => asset(&images.kernel),
         initramfs => asset(&images.initramfs),
         rootfs => asset(&images.rootfs),
         metal_image => images.metal_image.as_ref().map(asset),
+        metal_image_sha256 => images.metal_image.as_ref().and_then(|image| site.sha256_of(image)).map(|sha256| sha256.to_string()),
     }
 }
 

@@ -25,7 +25,7 @@ mod unused;
 use std::collections::BTreeMap;
 
 use crate::catalogue::{
-    Artifact, ArtifactPath, Audience, BadPath, Catalogue, MANIFEST_PATH, SHA256SUMS_PATH, StaticFile,
+    Artifact, ArtifactPath, Audience, BadPath, Catalogue, MANIFEST_PATH, SHA256SUMS_PATH, Sha256, StaticFile,
 };
 use crate::document::At;
 use crate::inventory::{BootImages, Inventory, Secrets};
@@ -42,6 +42,15 @@ pub struct Site {
     pub templates: Templates,
     /// The big files served beside the catalogue; `None` when nobody said where they are.
     pub static_files: Option<BTreeMap<ArtifactPath, StaticFile>>,
+}
+
+impl Site {
+    /// What an image that hosts boot from or are written with has to be: as the stream's metadata says, which names what
+    /// was published; else as it lay among the static files. `None`: nobody has said, or has read it yet.
+    pub fn sha256_of(&self, image: &ArtifactPath) -> Option<Sha256> {
+        let found = || self.static_files.as_ref()?.get(image)?.sha256;
+        self.images.sha256().get(image).copied().or_else(found)
+    }
 }
 
 /// The catalogue, when nothing is in error, and all findings.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::ignition::{IGNITION, apply, data_url};
 use crate::scripts::{root_with_units, with_keepalived};
 use crate::server::Server;
-use crate::site::{LIMIT, Site, pxe_serve};
+use crate::site::{LIMIT, Site, files, pxe_serve};
 use crate::tools::{command, have, run, said};
 
 /// `pxe-serve image`, and the file it wrote.
@@ -60,6 +60,29 @@ fn cpio_finds_the_ignition_config_in_an_image_and_nothing_else() {
 }
 
 #[test]
+fn coreos_installer_finds_the_rendered_config_in_every_initrd() {
+    let installer = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/live/coreos-installer");
+    let installer = installer.to_str().unwrap();
+    if !have(&[installer], false) {
+        return;
+    }
+    let site = Site::seed();
+    let bundle = site.render();
+    let mut read = 0;
+    for folder in ["pxe/initrd", "pxe/initrd/install"] {
+        for image in files(&bundle.join(folder)).into_iter().filter(|file| file.is_file()) {
+            let output = run(command(installer).args(["pxe", "ignition", "unwrap"]).arg(&image), LIMIT);
+            assert!(output.status.success(), "{}: {}", image.display(), said(&output));
+            let config =
+                image.display().to_string().replace("/initrd/", "/ignition/").replace(".img", ".ign");
+            assert!(output.stdout == std::fs::read(&config).unwrap(), "{config}");
+            read += 1;
+        }
+    }
+    assert_eq!(read, 10);
+}
+
+#[test]
 fn an_image_with_a_secret_is_for_its_owner_and_replaces_no_other_file() {
     let site = Site::seed();
     let butane = site.path("mine/butane");
@@ -100,6 +123,11 @@ fn script(site: &Site, config: &str, path: &str) -> PathBuf {
 /// What the live system runs when coreos-installer has ended.
 fn report_script(site: &Site) -> PathBuf {
     script(site, "install/lenovo2", "/usr/local/bin/pxe-serve-report")
+}
+
+/// What the live system runs before coreos-installer.
+fn verify_script(site: &Site) -> PathBuf {
+    script(site, "install/lenovo2", "/usr/local/bin/pxe-serve-verify")
 }
 
 /// Runs `reporter` with a server where the inventory says that one is, which gives this answer; the exit status, and
@@ -164,14 +192,101 @@ fn the_live_system_reports_how_the_installation_ended() {
     assert_eq!(body["message"], said);
 }
 
+/// The folder of a web server that knows nothing of digests, with what was rendered and the images, and the site.
+fn published() -> (Site, PathBuf) {
+    let site = Site::edited(|text| text + "\nfcos:\n  metal_image: pxe/fcos/metal.raw\n");
+    for file in ["fcos/kernel", "fcos/initramfs.img", "fcos/rootfs.img", "fcos/metal.raw", "tftp/ipxe.efi"] {
+        let file = site.path("static").join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, file.to_str().unwrap()).unwrap();
+    }
+    let mut publish = command("sh");
+    publish.current_dir(&site.folder).arg("-ec").arg(format!(
+        "{} render --static static --out bundle && cp -r bundle published && cp -r static/. published/pxe",
+        pxe_serve().display()
+    ));
+    let output = run(&publish, LIMIT);
+    assert!(output.status.success(), "{}", said(&output));
+    let published = site.path("published");
+    (site, published)
+}
+
+/// `busybox httpd`, ended by its pid.
+struct StaticServer(std::process::Child);
+
+impl StaticServer {
+    fn start(site: &Site, folder: &Path) -> StaticServer {
+        let address = format!("127.0.0.1:{}", site.port);
+        let child = command("busybox").args(["httpd", "-f", "-p", &address, "-h"]).arg(folder).spawn();
+        StaticServer(child.unwrap())
+    }
+}
+
+impl Drop for StaticServer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn nothing_is_installed_unless_config_and_image_are_what_was_rendered() {
+    if !have(&["curl", "busybox"], false) {
+        return;
+    }
+    let (site, published) = published();
+    let config = std::fs::read(site.path("bundle/pxe/ignition/install/lenovo2.ign")).unwrap();
+    let config: Value = serde_json::from_slice(&config).unwrap();
+    let files = config["storage"]["files"].as_array().unwrap();
+    let file = files.iter().find(|file| file["path"] == "/usr/local/bin/pxe-serve-verify").unwrap();
+    let script = site.path("pxe-serve-verify");
+    std::fs::write(&script, data_url(file["contents"]["source"].as_str().unwrap())).unwrap();
+    let mut verify = command("sh");
+    verify.arg(&script);
+    // It begins before its server does.
+    let (early, server) = std::thread::scope(|scope| {
+        let early = scope.spawn(|| run(&verify, LIMIT));
+        std::thread::sleep(Duration::from_secs(1));
+        let server = StaticServer::start(&site, &published);
+        (early.join().unwrap(), server)
+    });
+    assert_eq!(early.status.code(), Some(0), "{}", said(&early));
+    let url = |path: &str| format!("http://127.0.0.1:{}/pxe/{path}", site.port);
+    let both = [("ignition/lenovo2.ign", "sha512sum"), ("fcos/metal.raw", "sha256sum")];
+    let verified =
+        both.map(|(path, program)| format!("pxe-serve: verified {} by its {program}\n", url(path)));
+    assert_eq!(String::from_utf8_lossy(&early.stdout), verified.concat());
+    for (path, program) in both {
+        let file = published.join("pxe").join(path);
+        let right = std::fs::read(&file).unwrap();
+        let wrong = [&right[..], b"x"].concat();
+        std::fs::write(&file, wrong).unwrap();
+        let output = run(&verify, LIMIT);
+        assert_eq!(output.status.code(), Some(1), "{path}: {}", said(&output));
+        let refusal = format!("Error: {} is not what was rendered: {program} ", url(path));
+        assert!(said(&output).contains(&refusal), "{}", said(&output));
+        assert!(said(&output).ends_with("; nothing was written to /dev/nvme0n1\n"), "{}", said(&output));
+        // The server has it no more, as ours has no bytes any more that an edit replaced and that were not promised.
+        std::fs::remove_file(&file).unwrap();
+        let output = run(&verify, LIMIT);
+        assert_eq!(output.status.code(), Some(1), "{path}: {}", said(&output));
+        let refusal = format!("Error: {} is refused: curl: (22) ", url(path));
+        assert!(said(&output).contains(&refusal), "{}", said(&output));
+        std::fs::write(&file, right).unwrap();
+    }
+    drop(server);
+}
+
 #[test]
 fn shellcheck_finds_nothing_in_what_reports() {
     if !have(&["shellcheck"], false) {
         return;
     }
     let site = Site::seed();
-    let output = run(command("shellcheck").arg(report_script(&site)), LIMIT);
-    assert!(output.status.success(), "{}", said(&output));
+    for script in [report_script(&site), verify_script(&site)] {
+        let output = run(command("shellcheck").arg(script), LIMIT);
+        assert!(output.status.success(), "{}", said(&output));
+    }
 }
 
 #[test]
@@ -181,8 +296,10 @@ fn systemd_finds_nothing_in_what_is_added_to_coreos_installer() {
     }
     let site = with_keepalived("health_check: {run_on: host}");
     let root = root_with_units(&site.render());
-    let script = report_script(&site);
-    std::fs::copy(script, root.path().join("usr/local/bin/pxe-serve-report")).unwrap();
+    for script in [report_script(&site), verify_script(&site)] {
+        let name = script.file_name().unwrap();
+        std::fs::copy(&script, root.path().join("usr/local/bin").join(name)).unwrap();
+    }
     let units = root.path().join("etc/systemd/system");
     let stand_in = "[Unit]\nDescription=CoreOS Installer\n[Service]\nType=oneshot\nExecStart=/usr/bin/sh\n";
     std::fs::write(units.join("coreos-installer.service"), stand_in).unwrap();
@@ -199,6 +316,8 @@ fn systemd_finds_nothing_in_what_is_added_to_coreos_installer() {
     let text = dropin["contents"].as_str().unwrap();
     let output = verify(text);
     assert!(output.status.success() && output.stderr.is_empty(), "{}", said(&output));
+    let line = "ExecStartPre=/usr/local/bin/pxe-serve-verify";
+    assert!(text.lines().any(|other| other == line), "{text}");
     let broken = verify(&text.replace("ExecStopPost", "ExecStopAfter"));
     assert!(!broken.stderr.is_empty(), "this check cannot fail");
 }
@@ -226,7 +345,8 @@ fn ignition_sets_up_the_live_system_that_installs() {
     assert_eq!(value("ignition-hash: "), format!("sha512-{sum}"));
     assert_eq!(mode("etc/coreos/installer.d/50-pxe-serve.yaml"), 0o600);
     assert_eq!(mode("usr/local/bin/pxe-serve-report"), 0o755);
-    let dropin = read("etc/systemd/system/coreos-installer.service.d/50-pxe-serve-report.conf");
+    assert_eq!(mode("usr/local/bin/pxe-serve-verify"), 0o755);
+    let dropin = read("etc/systemd/system/coreos-installer.service.d/50-pxe-serve.conf");
     assert!(dropin.contains("ExecStopPost=-/usr/local/bin/pxe-serve-report"), "{dropin}");
     assert!(Path::new(&applied.root).join("home/core/.ssh/authorized_keys.d/ignition").exists());
 }

@@ -80,8 +80,42 @@ fn the_image_that_is_written_to_disk_may_still_be_named() {
     let catalogue = site.clean();
     for (host, image) in [("lenovo2", "x86.raw.xz"), ("tower1", "arm.raw.xz")] {
         let butane = text(&catalogue, &format!("pxe/butane/install/{host}.bu"));
-        assert!(butane.contains(&format!("image-url: http://192.168.26.1/pxe/fcos/{image}\n")), "{butane}");
+        let digest = Sha256::of(b"image");
+        let url = format!("http://192.168.26.1/pxe/fcos/{image}?sha256={digest}");
+        for line in [format!("image-url: {url}"), format!("verify {url} \\"), format!("{digest} sha256sum")] {
+            assert!(butane.lines().any(|other| other.trim() == line), "{line}: {butane}");
+        }
     }
+}
+
+#[test]
+fn an_image_of_the_stream_that_is_written_to_disk_has_to_be_what_the_stream_says() {
+    const IMAGE: &str = "fedora-coreos-42.20250609.3.0-metal.x86_64.raw.xz";
+    let published = Sha256::of(b"as it was published");
+    let mut stream = both();
+    let formats = &mut stream["architectures"]["x86_64"]["artifacts"]["metal"]["formats"];
+    let location = format!("https://builds.coreos.fedoraproject.org/prod/42/{IMAGE}");
+    formats["raw.xz"] = json!({"disk": {"location": location, "sha256": published.to_string()}});
+    // Another one, which nobody asks for, counts for nothing.
+    formats["4k.raw.xz"] = json!({"disk": {"location": "https://example.net/4k.raw.xz", "sha256": ""}});
+    let site = with_images(&format!("{BY_STREAM}, metal_image: pxe/fcos/{IMAGE}"))
+        .file(STREAM, &stream.to_string())
+        .with_static(&format!("fcos/{IMAGE}"));
+    let loaded = site.load();
+    let said = loaded.report.to_text(false);
+    let finding = format!("pxe/fcos/{IMAGE}: is not the file that pxe/fcos/stable.json names");
+    assert!(said.contains(&finding), "{said}");
+    let butane = text(&loaded.generation.unwrap().catalogue, "pxe/butane/install/lenovo2.bu");
+    assert!(butane.contains(&format!("{published} sha256sum\n")), "{butane}");
+}
+
+#[test]
+fn what_nobody_knows_the_digest_of_is_said_to_be_unverified() {
+    let fcos = "fcos: {metal_image: pxe/fcos/metal.raw}\nk3s: {version";
+    let catalogue = Site::new().inventory("k3s: {version", fcos).clean();
+    let butane = text(&catalogue, "pxe/butane/install/lenovo2.bu");
+    assert!(butane.contains("# Not verified: http://192.168.26.1/pxe/fcos/metal.raw."), "{butane}");
+    assert!(butane.contains("image-url: http://192.168.26.1/pxe/fcos/metal.raw\n"), "{butane}");
 }
 
 #[test]

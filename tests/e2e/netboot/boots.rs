@@ -31,50 +31,6 @@ fn assert_answers_cost_nothing(what: &str, boot: &Boot, requests: &[Request]) {
 }
 
 #[test]
-fn an_empty_machine_is_installed_as_its_script_promised_and_from_then_on_starts_from_its_disk() {
-    const OF_THE_BOOT: [&str; 2] =
-        ["/pxe/initrd/install/lenovo1-reinstall.img", "/pxe/ignition/lenovo1-reinstall.ign"];
-    let Some(mut lab) = Lab::new(|text| text) else { return };
-    lab.start_server();
-    lab.arm("lenovo1");
-    let before = OF_THE_BOOT.map(|path| lab.get(path).1);
-    let disk = lab.disk();
-    let machine = Machine { firmware: Firmware::Bios, mac: LENOVO1, disk: Some(&disk), restarts: true };
-    let mut boot = machine.boot(&lab);
-    // After its script, and before the first file that depends on the inventory: kernel and initramfs come between.
-    boot.says("pxe-serve: installing lenovo1-reinstall");
-    lab.set_cable("down");
-    lab.edit_inventory(|text| text.replace("virtual_router_id: 26 ", "virtual_router_id: 27 "));
-    let asked = lab.requests();
-    assert!(!asked.iter().any(|request| OF_THE_BOOT.contains(&request.path.as_str())), "too late: {asked:?}");
-    for (path, before) in OF_THE_BOOT.iter().zip(&before) {
-        assert_ne!(&lab.get(path).1, before, "{path}");
-    }
-    lab.set_cable("up");
-    let boot = boot.ends();
-    // Each of them once: installed, reported, sent to the disk, and there.
-    for line in [
-        "pxe-serve: installing lenovo1-reinstall",
-        "LAB config verified by its sha512",
-        "LAB installed to /dev/nvme0n1",
-        "LAB reported success",
-        "pxe-serve: lenovo1 starts from its disk",
-        STARTED_FROM_DISK,
-    ] {
-        assert_eq!(boot.count(line), 1, "{line}: {}", boot.console);
-    }
-    assert_answers_cost_nothing("installed by BIOS, and started from the disk", &boot, &lab.requests());
-    let hosts = lab.ask(&["hosts"]);
-    assert!(hosts.contains("local"), "{hosts}");
-
-    let first_boot = boot.after(STARTED_FROM_DISK);
-    assert_node(&first_boot, &before[1]);
-    assert_eq!(first_boot.count("LAB unit pxe-serve-booted.service ok"), 1, "{}", first_boot.console);
-    let reports = lab.requests().into_iter().filter(|request| request.path == "/pxe/events/lenovo1");
-    assert_eq!(reports.map(|report| report.status).collect::<Vec<_>>(), [204, 204]);
-}
-
-#[test]
 fn uefi_http_boot_installs_a_machine_that_next_time_starts_from_its_disk() {
     let Some(lab) = installed_by_uefi(Firmware::UefiHttp) else { return };
     let asked: Vec<String> = lab.requests().into_iter().map(|request| request.path).collect();

@@ -10,7 +10,8 @@ use crate::site::{Site, pxe_serve};
 use crate::tools::{have, run, said};
 
 use super::PROGRAMS;
-use super::image::{Images, images};
+use super::image::images;
+use super::live;
 
 /// The shipped inventory's router.
 const ROUTER: &str = "192.168.26.1";
@@ -28,7 +29,23 @@ impl Lab {
         if !have(PROGRAMS, true) {
             return None;
         }
-        let images = images()?;
+        let images = &images()?.folder;
+        let lab = Lab::with_live_system(edit, images);
+        std::fs::copy(images.join("metal.raw"), lab.path("static/fcos/metal.raw")).unwrap();
+        Some(lab)
+    }
+
+    /// The same with the real coreos-installer, and a disk image for it.
+    pub fn live(edit: impl Fn(String) -> String) -> Option<Lab> {
+        if !have(PROGRAMS, true) {
+            return None;
+        }
+        let lab = Lab::with_live_system(edit, &live::images()?);
+        live::write_image(&lab.path("static/fcos/metal.raw"));
+        Some(lab)
+    }
+
+    fn with_live_system(edit: impl Fn(String) -> String, images: &Path) -> Lab {
         let site = Site::at_its_address(|text| edit(text + "\nfcos:\n  metal_image: pxe/fcos/metal.raw\n"));
         fill_static_folder(&site.path("static"), images);
         let network = Namespace::new();
@@ -45,7 +62,7 @@ impl Lab {
              cp /usr/lib/ipxe/undionly.kpxe /usr/lib/ipxe/ipxe.efi /srv/pxe/tftp"
         ));
         let dnsmasq = start_dnsmasq(&network, &site);
-        Some(Lab { site, network, server: None, _dnsmasq: dnsmasq })
+        Lab { site, network, server: None, _dnsmasq: dnsmasq }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -75,6 +92,9 @@ impl Lab {
         serve.arg(format!("--chdir={}", self.site.folder.path().display())).arg(pxe_serve());
         serve.args(["serve", "--listen", &format!("{ROUTER}:80")]);
         serve.args(["--static", "static"]);
+        if self.path("templates").exists() {
+            serve.args(["--templates", "templates"]);
+        }
         serve.args(["--state-dir", "state", "--log-format", "json"]);
         self.server = Some(Process::start(&mut serve, &self.path("server.log")));
         let begin = Instant::now();
@@ -201,11 +221,11 @@ fn start_dnsmasq(network: &Namespace, site: &Site) -> Process {
 }
 
 /// `fcos/` as the inventory names it, and ipxe.efi for UEFI HTTP Boot.
-fn fill_static_folder(folder: &Path, images: &Images) {
+fn fill_static_folder(folder: &Path, images: &Path) {
     std::fs::create_dir_all(folder.join("fcos")).unwrap();
     std::fs::create_dir_all(folder.join("tftp")).unwrap();
-    for name in ["kernel", "initramfs.img", "rootfs.img", "metal.raw"] {
-        std::fs::copy(images.folder.join(name), folder.join("fcos").join(name)).unwrap();
+    for name in ["kernel", "initramfs.img", "rootfs.img"] {
+        std::fs::copy(images.join(name), folder.join("fcos").join(name)).unwrap();
     }
     std::fs::copy("/usr/lib/ipxe/ipxe.efi", folder.join("tftp/ipxe.efi")).unwrap();
 }
