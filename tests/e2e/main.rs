@@ -17,6 +17,7 @@ mod keepalived;
 mod keepalived_image;
 mod namespace;
 mod netboot;
+mod node;
 mod reports;
 mod router;
 mod scripts;
