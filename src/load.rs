@@ -70,7 +70,12 @@ pub fn load_with(sources: &Sources, digests: &Arc<Digests>, hashing: Hashing<'_>
         .as_ref()
         .and_then(|inventory| loader.images(&inventory.fcos, &inventory.hosts, found.as_ref()));
     let offline = inventory.as_ref().and_then(|inventory| inventory.k3s.offline.as_ref());
-    let needed: Vec<_> = offline.iter().flat_map(|offline| offline.paths()).collect();
+    let archive = inventory.as_ref().and_then(|inventory| inventory.keepalived.image_archive.as_ref());
+    let needed: Vec<_> = offline
+        .iter()
+        .flat_map(|offline| offline.paths())
+        .chain(archive.map(|archive| &archive.value))
+        .collect();
     let unfinished = found.as_mut().and_then(|found| loader.digests(found, &needed, digests, hashing));
     let Loader { mut report, inputs } = loader;
     let generation = match (inventory, secrets, images) {

@@ -15,7 +15,7 @@ use crate::document::At;
 use crate::ids::{HostName, Priority};
 use crate::report::{Finding, Report};
 
-use super::model::{Inventory, K3s, Network, Phase, Router, Vips};
+use super::model::{Inventory, K3s, Network, Phase, Router, Selinux, Vips};
 use super::raw;
 
 /// Keys of k3s' config.yaml that pxe-serve writes itself, and where to say them instead.
@@ -26,6 +26,7 @@ const OUR_K3S_KEYS: &[(&str, &str)] = &[
     ("node-ip", "hosts.NAME.address"),
     ("node-label", "hosts.NAME.labels"),
     ("node-name", "the host's own name"),
+    ("selinux", "k3s.selinux"),
     ("server", "vips.control_planes"),
     ("service-cidr", "k3s.service_cidr"),
     ("tls-san", "k3s.tls_san"),
@@ -101,6 +102,7 @@ pub fn check(mut raw: raw::Inventory, report: &RefCell<Report>) -> Option<Invent
             extra_config,
             bootstrap_host: bootstrap_host?,
             phase,
+            selinux: k3s.selinux.map_or(Selinux::None, |selinux| selinux.value),
             offline,
         },
         fcos: fcos?,

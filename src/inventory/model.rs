@@ -84,6 +84,8 @@ pub struct Keepalived {
     pub auth_hmac: Option<At<SecretReference>>,
     pub transport: Transport,
     pub image: ImageReference,
+    /// The image as a file of `--static`, which nodes load instead of asking a registry.
+    pub image_archive: Option<At<ArtifactPath>>,
     pub install: InstallAs,
     pub health_check: HealthCheck,
 }
@@ -132,8 +134,20 @@ pub struct K3s {
     /// The one server that may start a cluster.
     pub bootstrap_host: HostName,
     pub phase: Phase,
+    pub selinux: Selinux,
     /// None: nodes download k3s from the internet.
     pub offline: Option<Offline>,
+}
+
+/// Whether k3s' containers are kept apart by SELinux, and who brings the policy (the package k3s-selinux) for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selinux {
+    /// They are not.
+    None,
+    /// The node has it in its image.
+    Image,
+    /// The node layers it with rpm-ostree, and reboots once.
+    Layered,
 }
 
 /// k3s from the router: files of `--static`.

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::catalogue::ArtifactPath;
 use crate::inventory::{
-    Arch, BootImages, DiskFormat, Host, InstallAs, InstallForm, Inventory, Phase, Role, Transport,
-    UpdateStrategy, UpdateWindow, Updates,
+    Arch, BootImages, DiskFormat, Host, InstallForm, Inventory, K3s, Phase, Role, Selinux, UpdateStrategy,
+    UpdateWindow, Updates,
 };
 
 use super::Site;
@@ -56,10 +56,10 @@ struct DiskContext<'i> {
 }
 
 impl<'s> Contexts<'s> {
-    pub fn new(site: &'s Site, offline: &Value) -> Self {
+    /// `offline` and `archive` are what the router has of k3s and of keepalived's image.
+    pub fn new(site: &'s Site, offline: &Value, archive: &Value) -> Self {
         let inventory = &site.inventory;
         let network = &inventory.network;
-        let keepalived = &inventory.keepalived;
         let vip = inventory.vips.primary();
         let hosts: Vec<Value> = inventory.hosts.iter().map(|host| host_context(inventory, host)).collect();
         let values = context! {
@@ -74,21 +74,8 @@ impl<'s> Contexts<'s> {
                 control_planes_name => network.control_planes_name.as_ref().map(|name| name.as_str()),
             },
             ssh_authorized_keys => inventory.ssh_authorized_keys.iter().map(|key| key.to_string()).collect::<Vec<_>>(),
-            keepalived => context! {
-                virtual_router_id => keepalived.virtual_router_id.to_string(),
-                advert_int => keepalived.advert_int_seconds,
-                preempt_delay => keepalived.preempt_delay_seconds,
-                transport => match keepalived.transport { Transport::Multicast => "multicast", Transport::Unicast => "unicast" },
-                image => keepalived.image.as_str(),
-                install => match keepalived.install { InstallAs::Service => "service", InstallAs::Quadlet => "quadlet" },
-                health_check => keepalived::health_check(keepalived),
-            },
-            k3s => context! {
-                version => inventory.k3s.version.to_string(),
-                authentication_config => inventory.k3s.version.has_authentication_config(),
-                offline,
-                phase => phase(inventory.k3s.phase),
-            },
+            keepalived => keepalived::context(&inventory.keepalived, archive),
+            k3s => k3s_context(&inventory.k3s, offline),
             fcos => fcos(inventory, &site.images, Arch::X86_64),
             updates => updates(&inventory.updates),
             hosts => hosts,
@@ -110,20 +97,26 @@ impl<'s> Contexts<'s> {
 
     /// What one Ignition config's files know besides: its name, its phase and the k3s configuration.
     pub fn boot(&self, boot: &super::boots::Boot<'_>) -> Value {
-        let version = &self.inventory.k3s.version;
         context! {
             name => boot.name.as_str(),
             phase => phase(boot.phase),
             k3s => context! {
-                version => version.to_string(),
-                authentication_config => version.has_authentication_config(),
-                offline => self.offline.clone(),
-                phase => phase(self.inventory.k3s.phase),
                 mode => k3s::mode(boot.host),
+                ..k3s_context(&self.inventory.k3s, &self.offline)
             },
             k3s_config => Value::from(Serde(k3s::config(self.inventory, boot))),
             ..self.host(boot.host)
         }
+    }
+}
+
+fn k3s_context(k3s: &K3s, offline: &Value) -> Value {
+    context! {
+        version => k3s.version.to_string(),
+        authentication_config => k3s.version.has_authentication_config(),
+        offline,
+        phase => phase(k3s.phase),
+        selinux => match k3s.selinux { Selinux::None => "none", Selinux::Image => "image", Selinux::Layered => "layered" },
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
-use crate::inventory::{Host, Inventory, Phase};
+use crate::inventory::{Host, Inventory, Phase, Selinux};
 
 use super::boots::Boot;
 
@@ -28,6 +28,11 @@ pub fn config(inventory: &Inventory, boot: &Boot<'_>) -> Map<String, Value> {
         config.insert("node-label".into(), labels.collect::<Vec<_>>().into());
     }
     config.insert("token-file".into(), "/etc/rancher/k3s/cluster-token".into());
+    // Off by default since k3s 1.19; without it containerd starts every container without a label of its own. Servers and
+    // agents alike (k3s' documentation, "SELinux Support").
+    if k3s.selinux != Selinux::None {
+        config.insert("selinux".into(), true.into());
+    }
     match boot.phase {
         Phase::Bootstrap => config.insert("cluster-init".into(), true.into()),
         Phase::Reinstall => config.insert("server".into(), server_url(inventory, boot.host).into()),

@@ -3,7 +3,7 @@
 use minijinja::{Value, context};
 use serde::Serialize;
 
-use crate::inventory::{Host, Inventory, Keepalived, RunOn, Transport};
+use crate::inventory::{Host, InstallAs, Inventory, Keepalived, RunOn, Transport};
 
 /// One `vrrp_instance`. An instance speaks one family, so VIPs of both make two, which move together as a sync group.
 #[derive(Debug, Serialize)]
@@ -48,7 +48,29 @@ fn instance(inventory: &Inventory, host: &Host, name: &'static str, is_ipv4: boo
     })
 }
 
-pub fn health_check(keepalived: &Keepalived) -> Value {
+/// `archive`: the image's file on the router, or none.
+pub fn context(keepalived: &Keepalived, archive: &Value) -> Value {
+    context! {
+        virtual_router_id => keepalived.virtual_router_id.to_string(),
+        advert_int => keepalived.advert_int_seconds,
+        preempt_delay => keepalived.preempt_delay_seconds,
+        transport => match keepalived.transport { Transport::Multicast => "multicast", Transport::Unicast => "unicast" },
+        image => local_image(archive).unwrap_or_else(|| keepalived.image.to_string()),
+        archive => archive.clone(),
+        install => match keepalived.install { InstallAs::Service => "service", InstallAs::Quadlet => "quadlet" },
+        health_check => health_check(keepalived),
+    }
+}
+
+/// What podman knows an image of an archive by: a name that no registry has, and another one for another archive.
+fn local_image(archive: &Value) -> Option<String> {
+    /// Enough of a digest to tell archives apart by.
+    const DIGITS: usize = 16;
+    let sha256 = archive.get_attr("sha256").ok()?;
+    Some(format!("localhost/pxe-serve/keepalived:{}", sha256.as_str()?.get(..DIGITS)?))
+}
+
+fn health_check(keepalived: &Keepalived) -> Value {
     let check = &keepalived.health_check;
     context! {
         interval => check.interval_seconds,

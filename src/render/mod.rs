@@ -63,7 +63,8 @@ pub fn render(site: &Site) -> Rendered {
     }
     if let Some(compiled) = templates::Compiled::new(&site.templates, &mut kitchen.report) {
         let offline = offline::context(site, &mut kitchen.report);
-        let contexts = context::Contexts::new(site, &offline);
+        let archive = offline::image_archive(site, &mut kitchen.report);
+        let contexts = context::Contexts::new(site, &offline, &archive);
         let installed = expand::render_declared(&mut kitchen, &compiled, &contexts, &declarations, &boots);
         ignition::render_ignition(&mut kitchen, &compiled, &contexts, &boots, &installed);
         ipxe::render_ipxe(&mut kitchen, &compiled, &contexts, &boots);

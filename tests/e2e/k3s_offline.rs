@@ -13,6 +13,7 @@ const BINARY: &str = "#!/bin/sh\necho k3s stand-in\n";
 /// Says what k3s' own script would go by.
 const SCRIPT: &str = "#!/bin/sh\n\
     echo \"script: $INSTALL_K3S_SKIP_DOWNLOAD $INSTALL_K3S_BIN_DIR $INSTALL_K3S_EXEC $(stat -c %a /usr/local/bin/k3s)\"\n\
+    echo \"policy: $INSTALL_K3S_SKIP_SELINUX_RPM start: $INSTALL_K3S_SKIP_START\"\n\
     exec /usr/local/bin/k3s\n";
 
 fn needs() -> bool {
@@ -44,10 +45,12 @@ fn script(site: &Site, server: &Server) -> std::path::PathBuf {
     site.path("k3s-install.sh")
 }
 
-/// Runs it where /usr/local/bin is empty, then lists that folder.
+/// Runs it where /usr/local/bin is empty and every unit is active, then lists that folder.
 fn install(script: &Path) -> Output {
     let commands = format!(
-        "mount -t tmpfs none /usr/local/bin && sh {} server; status=$?; echo \"installed: $(ls -A /usr/local/bin)\"; exit $status",
+        "mount -t tmpfs none /usr/local/bin && mount -t tmpfs none /mnt || exit 99\n\
+         printf '#!/bin/sh\\necho \"systemctl $*\"\\n' >/mnt/systemctl && chmod 755 /mnt/systemctl\n\
+         PATH=/mnt:$PATH sh {} server; status=$?; echo \"installed: $(ls -A /usr/local/bin)\"; exit $status",
         script.display()
     );
     let mut unshare = command("unshare");
@@ -71,7 +74,11 @@ fn k3s_comes_from_the_router_and_its_own_script_runs_without_downloading() {
         let said = said(&output);
         assert!(output.status.success(), "{said}");
         let text = stdout(&output);
-        assert!(text.contains("script: true /usr/local/bin server 755\nk3s stand-in\n"), "{said}");
+        assert!(
+            text.contains("script: true /usr/local/bin server 755\npolicy: true start: true\nk3s stand-in\n"),
+            "{said}"
+        );
+        assert!(text.contains("k3s stand-in\nsystemctl start --no-block k3s.service\n"), "{said}");
         assert!(text.ends_with("installed: k3s\n"), "{said}");
     }
 }

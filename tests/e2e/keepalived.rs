@@ -12,15 +12,16 @@ use crate::tools::{command, have, run, said};
 
 const PROGRAMS: &[&str] = &["keepalived", "ip", "unshare"];
 
-/// Runs `keepalived -t` where `interface` exists and `/etc/keepalived` is `node_folder`, in namespaces of its own.
+/// Runs `keepalived -t` where `interface` exists and `node_folder` is mounted as in the container, in namespaces of its
+/// own.
 fn test_configuration(configuration: &Path, node_folder: &Path, interface: &str) -> Output {
     let script = format!(
         "set -e\n\
          ip link set lo up\n\
          ip link add {interface} type veth peer name peer0\n\
          ip link set {interface} up\n\
-         mkdir -p /etc/keepalived\n\
-         mount --bind {node} /etc/keepalived\n\
+         mkdir -p /etc/pxe-serve/keepalived\n\
+         mount --bind {node} /etc/pxe-serve/keepalived\n\
          exec keepalived --config-test --use-file={configuration}",
         node = node_folder.display(),
         configuration = configuration.display()
@@ -187,6 +188,53 @@ fn keepalived_accepts_every_setting_that_the_inventory_takes() {
         Ok(())
     });
     outcome.unwrap();
+}
+
+/// keepalived of Debian 13 and its libraries, by `fetch-keepalived.sh`. The one of these tests is Debian 12's, 2.2.7.
+const DEBIAN_13: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/keepalived/root");
+
+/// As in a container of `root` that has the unit's volume: `keepalived -t` with `folder` at `mounted`.
+fn test_in_container(folder: &Path, mounted: &str, config: &str) -> Output {
+    let script = format!(
+        "set -e\n\
+         ip link set lo up; ip link add eth0 type veth peer name peer0; ip link set eth0 up\n\
+         mount -t tmpfs none /mnt; mkdir /mnt/upper /mnt/work /mnt/root\n\
+         mount -t overlay overlay -o lowerdir={DEBIAN_13},upperdir=/mnt/upper,workdir=/mnt/work /mnt/root\n\
+         mkdir -p /mnt/root/dev /mnt/root/proc /mnt/root{mounted}\n\
+         mount --rbind /dev /mnt/root/dev; mount --rbind /proc /mnt/root/proc; mount --bind {folder} /mnt/root{mounted}\n\
+         exec chroot /mnt/root keepalived --config-test --use-file {config}",
+        folder = folder.display(),
+    );
+    let mut unshare = command("unshare");
+    unshare.args(["--net", "--mount", "--propagation", "private", "sh", "-c", &script]);
+    run(&unshare, Duration::from_secs(30))
+}
+
+#[test]
+fn keepalived_of_debian_13_starts_with_our_folder_where_the_unit_mounts_it() {
+    let program = format!("{DEBIAN_13}/usr/sbin/keepalived");
+    if !have(&[&program, "unshare", "ip", "chroot"], true) {
+        return;
+    }
+    let site = Site::seed();
+    let bundle = site.render();
+    let node = node_folder(&bundle, 0o755);
+    std::fs::copy(bundle.join("pxe/configs/keepalived-lenovo1.conf"), node.path().join("keepalived.conf"))
+        .unwrap();
+    for unit in ["keepalived.service", "keepalived.container"] {
+        let unit = std::fs::read_to_string(bundle.join("pxe/configs").join(unit)).unwrap();
+        let after = |what: &str| {
+            let rest = &unit[unit.find(what).unwrap() + what.len()..];
+            rest[..rest.find([':', '\n']).unwrap()].to_owned()
+        };
+        let (mounted, config) = (after("/etc/keepalived:"), after("--use-file "));
+        let output = test_in_container(node.path(), &mounted, &config);
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", said(&output));
+    }
+    // Where the image has a file of its own, the folder hides it.
+    let hidden = test_in_container(node.path(), "/etc/keepalived", "/etc/keepalived/keepalived.conf");
+    assert!(said(&hidden).contains("Unable to read build config options file"), "{}", said(&hidden));
+    assert_eq!(hidden.status.code(), Some(1), "{}", said(&hidden));
 }
 
 /// The traps of facts.md, each shown to be one: were it harmless, our way around it would be superstition.

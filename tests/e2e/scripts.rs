@@ -21,7 +21,13 @@ fn shellcheck_finds_nothing_in_the_scripts() {
     }
     let old_k3s = Site::edited(|text| text.replace("v1.32.5+k3s1", "v1.30.4+k3s1"));
     let host = with_keepalived("health_check: {run_on: host}");
-    for (site, scripts) in [(Site::seed(), 8), (old_k3s, 8), (host, 9)] {
+    let policy = |selinux: &str| {
+        Site::edited(|text| {
+            text.replace("  version: v1.32.5+k3s1", &format!("  selinux: {selinux}\n  version: v1.32.5+k3s1"))
+        })
+    };
+    let sites = [(Site::seed(), 9), (old_k3s, 9), (host, 10), (policy("image"), 9), (policy("layered"), 10)];
+    for (site, scripts) in sites {
         let bundle = site.render();
         let mut checked = 0;
         for folder in ["pxe/configs", "pxe/scripts"] {
@@ -45,10 +51,13 @@ pub fn root_with_units(bundle: &Path) -> tempfile::TempDir {
     for program in [
         "usr/bin/curl",
         "usr/bin/podman",
+        "usr/bin/test",
         "usr/bin/touch",
         "usr/sbin/restorecon",
         "usr/local/bin/k3s-install.sh",
+        "usr/local/bin/k3s-selinux.sh",
         "usr/local/bin/k3s-health.sh",
+        "usr/local/bin/keepalived-image.sh",
         "usr/local/bin/pxe-serve-report",
         "usr/local/bin/pxe-serve-failed",
         "usr/bin/sh",
@@ -58,7 +67,7 @@ pub fn root_with_units(bundle: &Path) -> tempfile::TempDir {
         std::fs::write(&file, "#!/bin/sh\n").unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    for unit in ["keepalived.service", "k3s-health.service"] {
+    for unit in ["keepalived.service", "keepalived-image.service", "k3s-health.service"] {
         std::fs::copy(bundle.join("pxe/configs").join(unit), units.join(unit)).unwrap();
     }
     let config: serde_json::Value =
@@ -75,12 +84,19 @@ pub fn root_with_units(bundle: &Path) -> tempfile::TempDir {
     root
 }
 
+/// Keys that systemd has since 254 and Debian 12 (252) does not know; there a step is tried again every RestartSec=.
+/// Fedora CoreOS has had 254 since its release 39 (2023).
+const KEYS_SINCE_254: [&str; 2] = ["RestartSteps", "RestartMaxDelaySec"];
+
 #[test]
 fn systemd_finds_nothing_in_the_units() {
     if !have(&["systemd-analyze"], false) {
         return;
     }
-    let site = with_keepalived("health_check: {run_on: host}");
+    let site = Site::edited(|text| {
+        text.replace("  virtual_router_id: 26 ", "  health_check: {run_on: host}\n  virtual_router_id: 26 ")
+            .replace("  version: v1.32.5+k3s1", "  selinux: layered\n  version: v1.32.5+k3s1")
+    });
     let root = root_with_units(&site.render());
     let verify = |unit: &str| {
         let mut analyze = command("systemd-analyze");
@@ -88,21 +104,30 @@ fn systemd_finds_nothing_in_the_units() {
         analyze.arg("verify").arg(format!("--root={}", root.path().display())).args(["--man=no", unit]);
         run(&analyze, Duration::from_secs(30))
     };
+    let complaints = |output: &std::process::Output| {
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let is_known = |line: &&str| {
+            KEYS_SINCE_254.iter().any(|key| line.contains(&format!("Unknown key '{key}' in section")))
+        };
+        text.lines().filter(|line| !is_known(line)).map(str::to_owned).collect::<Vec<_>>()
+    };
     for unit in [
         "keepalived.service",
+        "keepalived-image.service",
         "k3s-health.service",
         "k3s-install.service",
+        "k3s-selinux.service",
         "selinux-context.service",
         "pxe-serve-booted.service",
     ] {
         let output = verify(unit);
         // An unknown key is a complaint with status 0, so silence is what counts.
-        assert!(output.status.success() && output.stderr.is_empty(), "{unit}: {}", said(&output));
+        assert!(output.status.success() && complaints(&output).is_empty(), "{unit}: {}", said(&output));
     }
     let broken = root.path().join("etc/systemd/system/selinux-context.service");
     let text = std::fs::read_to_string(&broken).unwrap();
     std::fs::write(&broken, text.replace("RemainAfterExit", "RemainAfterwards")).unwrap();
-    assert!(!verify("selinux-context.service").stderr.is_empty(), "this check cannot fail");
+    assert!(!complaints(&verify("selinux-context.service")).is_empty(), "this check cannot fail");
 }
 
 #[test]
@@ -126,13 +151,84 @@ fn podman_makes_a_unit_of_the_quadlet() {
         let output = dry_run();
         assert!(output.status.success(), "{}", said(&output));
         let made = String::from_utf8_lossy(&output.stdout).into_owned();
-        for word in ["Type=notify", "--sdnotify=conmon", "--replace", "--rm", ":/etc/keepalived:ro,Z"] {
+        for word in
+            ["Type=notify", "--sdnotify=conmon", "--replace", "--rm", ":/etc/pxe-serve/keepalived:ro,Z"]
+        {
             assert!(made.contains(word), "{word} is not in {made}");
         }
         let text = std::fs::read_to_string(&unit).unwrap();
         std::fs::write(&unit, text.replace("AddCapability=", "AddCapabilities=")).unwrap();
         assert!(!dry_run().status.success(), "this check cannot fail");
     }
+}
+
+/// `/run/k3s-health/status` after each of `steps`, shell commands in a namespace of its own where `health` is the rendered
+/// script, and systemd has a job of the type that stands in `/run/job`.
+fn statuses(steps: &[&str]) -> Vec<String> {
+    let site = with_keepalived("health_check: {run_on: host}");
+    let bundle = site.render();
+    let stub = site.path("stub");
+    std::fs::create_dir(&stub).unwrap();
+    let write = |name: &str, text: &str| {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::write(stub.join(name), text).unwrap();
+        std::fs::set_permissions(stub.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    write(
+        "systemctl",
+        "#!/bin/sh\n[ ! -e /run/job ] || echo \"7 k3s-health.service $(cat /run/job) running\"\n",
+    );
+    write(
+        "health",
+        &format!("#!/bin/sh\nexec sh {} \"$@\"\n", bundle.join("pxe/scripts/k3s-health.sh").display()),
+    );
+    let unit = std::fs::read_to_string(bundle.join("pxe/configs/k3s-health.service")).unwrap();
+    let before = unit.lines().find_map(|line| line.strip_prefix("ExecStartPre=")).unwrap();
+    let mut commands = format!(
+        "mount -t tmpfs none /run && mkdir /run/k3s-health && mkdir -p /etc/keepalived && mount -t tmpfs none /etc/keepalived || exit 99\n\
+         PATH={}:$PATH; before() {{ {before}; }}\n\
+         answer() {{ printf '#!/bin/sh\\nexit %s\\n' $1 >/etc/keepalived/k3s-healthcheck.sh; chmod 755 /etc/keepalived/k3s-healthcheck.sh; }}\n",
+        stub.display()
+    );
+    for step in steps {
+        commands += &format!("{step}\necho \"status: $(cat /run/k3s-health/status)\"\n");
+    }
+    let mut unshare = command("unshare");
+    unshare.args(["--mount", "--propagation", "private", "sh", "-c", &commands]);
+    let output = run(&unshare, Duration::from_secs(60));
+    assert!(output.status.success(), "{}", said(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().filter_map(|line| line.strip_prefix("status: ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_restart_of_the_check_keeps_its_last_word_and_any_other_end_says_unhealthy() {
+    if !have(&["unshare", "mount", "timeout"], true) {
+        return;
+    }
+    let run_for = |seconds: u32| format!("before; timeout {seconds} health || true");
+    let (short, long) = (run_for(1), run_for(5));
+    let steps = [
+        // The first boot: unhealthy until proven, healthy after two checks.
+        "answer 0; before",
+        &short,
+        &long,
+        "echo restart >/run/job; health stopped",
+        // Healthy still, before the first result and after it.
+        &short,
+        // The API has failed meanwhile: two checks as ever, and not one more.
+        "answer 1; health stopped; before",
+        &short,
+        &long,
+        // Ended by `systemctl stop`, or by itself, in health.
+        "rm /run/job; answer 0",
+        &long,
+        "echo stop >/run/job; health stopped",
+        "rm /run/job; echo 0 >/run/k3s-health/status; health stopped",
+        "echo start >/run/job; echo 0 >/run/k3s-health/status; health stopped",
+    ];
+    let expected = ["1", "1", "0", "0", "0", "0", "0", "1", "1", "0", "1", "1", "1"];
+    assert_eq!(statuses(&steps), expected);
 }
 
 /// A TLS server on 127.0.0.1:6443 in a namespace of its own, that answers every request with `answer`, and the exit

@@ -139,6 +139,29 @@ fn k3s_from_the_router_needs_both_files_and_their_digests() {
 }
 
 #[test]
+fn keepaliveds_image_from_the_router_needs_its_digest() {
+    let with = |archive: &str| {
+        let from = "keepalived: {";
+        assert!(crate::site::INVENTORY.contains(from));
+        let inventory = crate::site::INVENTORY.replace(from, &format!("{from}image_archive: {archive}, "));
+        images(Site::new().file("inventory.yaml", &inventory))
+    };
+    with("pxe/keepalived.tar").error(&[
+        "keepalived.image_archive: is not in the --static folder",
+        "podman save",
+        "leave image_archive out",
+    ]);
+    let catalogue = with("pxe/keepalived.tar").with_static("keepalived.tar").clean();
+    let script = text(&catalogue, "pxe/scripts/keepalived-image.sh");
+    assert!(script.contains(&format!("http://192.168.26.1/pxe/keepalived.tar?sha256={IMAGE}")), "{script}");
+    assert!(!script.contains("podman pull"), "{script}");
+    for unit in ["pxe/configs/keepalived.service", "pxe/configs/keepalived.container"] {
+        let name = format!("localhost/pxe-serve/keepalived:{}", &IMAGE[..16]);
+        assert!(text(&catalogue, unit).contains(&name), "{unit}");
+    }
+}
+
+#[test]
 fn two_architectures_need_two_binaries() {
     let both = |binary: &str| {
         let from = "mac: 52:54:00:aa:00:04, role: worker";

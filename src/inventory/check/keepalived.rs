@@ -113,7 +113,7 @@ fn check_families(raw: &raw::Inventory, checker: &Checker<'_>) {
 
 fn check_image(keepalived: &raw::Keepalived, checker: &Checker<'_>) {
     let Some(image) = &keepalived.image else { return };
-    if !image.value.is_pinned_by_digest() {
+    if !image.value.is_pinned_by_digest() && keepalived.image_archive.is_none() {
         let help = "pin it: `skopeo inspect docker://IMAGE` prints the digest, write IMAGE@sha256:…";
         checker.push(image.note("a tag can be moved to other contents").help(help));
     }
@@ -180,6 +180,7 @@ pub fn build(raw: raw::Keepalived) -> Option<Keepalived> {
             Some(image) => image.value,
             None => DEFAULT_IMAGE.parse().ok()?,
         },
+        image_archive: raw.image_archive,
         install: raw.install.map_or(InstallAs::Service, |install| install.value),
         health_check: HealthCheck {
             run_on: raw.run_on.map_or(RunOn::Container, |run_on| run_on.value),

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::catalogue::ArtifactPath;
 use crate::document::{At, Fields, Item, Value};
 use crate::ids::{ComponentName, DnsName, HostName, Invalid, K3sVersion};
-use crate::inventory::model::{Arch, Phase, SecretReference};
+use crate::inventory::model::{Arch, Phase, SecretReference, Selinux};
 
 use super::{network_address, read_secret};
 
@@ -23,6 +23,7 @@ pub struct K3s {
     pub extra_config: Vec<(At<String>, serde_json::Value)>,
     pub bootstrap_host: Option<At<HostName>>,
     pub phase: Option<At<Phase>>,
+    pub selinux: Option<At<Selinux>>,
     pub binary: Option<At<Binary>>,
     pub install_script: Option<At<ArtifactPath>>,
 }
@@ -65,6 +66,10 @@ pub fn read_k3s(item: &Item<'_>) -> K3s {
         bootstrap_host: fields.parse("bootstrap_host"),
         phase: fields.get("phase").and_then(|item| {
             item.choice(&[("bootstrap", Phase::Bootstrap), ("reinstall", Phase::Reinstall)])
+        }),
+        selinux: fields.get("selinux").and_then(|item| {
+            let choices = [("none", Selinux::None), ("image", Selinux::Image), ("layered", Selinux::Layered)];
+            item.choice(&choices)
         }),
         binary: fields.get("binary").and_then(|item| read_binary(&item)),
         install_script: fields.get("install_script").and_then(|item| read_path(&item)),

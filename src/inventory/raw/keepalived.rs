@@ -1,5 +1,6 @@
 //! `keepalived:` as written.
 
+use crate::catalogue::ArtifactPath;
 use crate::document::{At, Fields, Item};
 use crate::ids::{ImageReference, VirtualRouterId};
 use crate::inventory::model::{InstallAs, RunOn, SecretReference, Transport};
@@ -16,6 +17,7 @@ pub struct Keepalived {
     pub auth_hmac: Option<At<SecretReference>>,
     pub transport: Option<At<Transport>>,
     pub image: Option<At<ImageReference>>,
+    pub image_archive: Option<At<ArtifactPath>>,
     pub image_has_curl: Option<At<bool>>,
     pub install: Option<At<InstallAs>>,
     pub run_on: Option<At<RunOn>>,
@@ -47,6 +49,9 @@ pub fn read_keepalived(item: &Item<'_>) -> Keepalived {
             item.choice(&[("multicast", Transport::Multicast), ("unicast", Transport::Unicast)])
         }),
         image: fields.parse("image"),
+        image_archive: fields
+            .get("image_archive")
+            .and_then(|item| item.parse_as("a path below base_url", "pxe/keepalived.tar")),
         install: fields.get("install").and_then(|item| {
             item.choice(&[("service", InstallAs::Service), ("quadlet", InstallAs::Quadlet)])
         }),

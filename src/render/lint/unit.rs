@@ -22,6 +22,10 @@ pub fn check(lint: &mut Lint<'_>) {
             let help = "mount a folder of its own: with the container's label k3s itself would not start";
             lint.push(Severity::Error, index + 1, &format!("relabels {folder} for a container"), help);
         }
+        if line.split([' ', '\t', '=', '"', '\'']).any(hides_etc_keepalived) {
+            let help = "mount it where no image has anything, such as /etc/pxe-serve/keepalived, and name that in --use-file and in keepalived.conf: keepalived of Debian 13 does not start without the file of its own";
+            lint.push(Severity::Warning, index + 1, "hides what the image has in /etc/keepalived", help);
+        }
     }
 }
 
@@ -36,6 +40,14 @@ fn relabelled(word: &str) -> Option<&str> {
     let relabels = options.split(',').any(|option| option.eq_ignore_ascii_case("z"));
     let is_hosts = folder.starts_with('/') && NEVER_RELABELLED.contains(&folder.trim_end_matches('/'));
     (relabels && is_hosts).then_some(folder)
+}
+
+/// `FOLDER:/etc/keepalived`, with options or without.
+fn hides_etc_keepalived(word: &str) -> bool {
+    let mut parts = word.split(':');
+    let from = parts.next().unwrap_or_default();
+    let to = parts.next().unwrap_or_default().trim_end_matches('/');
+    from.starts_with('/') && to == "/etc/keepalived"
 }
 
 /// The units whose text stands in an Ignition config itself.

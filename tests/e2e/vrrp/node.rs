@@ -21,7 +21,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node with its own `/etc/keepalived` and `/run`.
+    /// A node with its own `/etc/keepalived`, mounted as in the container besides, and its own `/run`.
     pub fn new(name: &str, lab_folder: &Path) -> Node {
         let namespace = Namespace::new();
         let folder = lab_folder.join(name);
@@ -29,8 +29,9 @@ impl Node {
             std::fs::create_dir_all(folder.join(below)).unwrap();
         }
         namespace.sh(&format!(
-            "mkdir -p /etc/keepalived
+            "mkdir -p /etc/keepalived /etc/pxe-serve/keepalived
              mount --bind {folder}/etc /etc/keepalived
+             mount --bind {folder}/etc /etc/pxe-serve/keepalived
              mount --bind {folder}/run /run
              ip link set lo up",
             folder = folder.display()
@@ -98,19 +99,24 @@ impl Node {
 
     /// Runs `ExecStartPre=` of k3s-health.service, if there is such a unit; what comes after it finds that done.
     pub fn prepare_health_check(&self) -> bool {
+        self.run_of_the_check("ExecStartPre=")
+    }
+
+    fn run_of_the_check(&self, key: &str) -> bool {
         let Ok(unit) = std::fs::read_to_string(self.folder.join("units/k3s-health.service")) else {
             return false;
         };
-        unit.lines()
-            .filter_map(|line| line.strip_prefix("ExecStartPre="))
-            .for_each(|line| self.namespace.sh(line));
+        let here = self.folder.join("bin/k3s-health.sh");
+        unit.lines().filter_map(|line| line.strip_prefix(key)).for_each(|line| {
+            self.namespace.sh(&line.replace("/usr/local/bin/k3s-health.sh", here.to_str().unwrap()))
+        });
         true
     }
 
     pub fn start_keepalived(&mut self) {
         let mut keepalived = self.namespace.command("keepalived");
         keepalived.args(["--dont-fork", "--log-console", "--log-detail"]);
-        keepalived.args(["--use-file", "/etc/keepalived/keepalived.conf"]);
+        keepalived.args(["--use-file", "/etc/pxe-serve/keepalived/keepalived.conf"]);
         keepalived.args(["--pid", "/run/keepalived.pid", "--vrrp_pid", "/run/vrrp.pid"]);
         self.keepalived = Some(Process::start(&mut keepalived, &self.log()));
     }
@@ -138,6 +144,7 @@ impl Node {
         let mut health = self.health.take().unwrap();
         health.signal(Signal::TERM);
         health.end(Duration::from_secs(5));
+        assert!(self.run_of_the_check("ExecStopPost="));
     }
 
     /// Whether keepalived is ready to take over, or holds the address: the last state it said it enters.

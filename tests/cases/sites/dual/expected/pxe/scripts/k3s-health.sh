@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs the health check on the host and tells keepalived, which tracks the file: 0 may hold the address, 1 may not.
-# A loop, not a timer: systemd would log a start and an end of it every 2 s.
+# k3s-health.sh: runs the health check on the host and tells keepalived, which tracks the file: 0 may hold the address, 1
+# may not. A loop, not a timer: systemd would log a start and an end of it every 2 s.
+# k3s-health.sh stopped: for ExecStopPost=, when the loop has ended.
 set -u
 
 # A rename: keepalived never reads half a file.
@@ -8,9 +9,14 @@ tell() {
     printf '%s\n' "$1" >/run/k3s-health/status.new && mv -f /run/k3s-health/status.new /run/k3s-health/status
 }
 
-# Unhealthy until proven, and again when this ends.
-tell 1
-trap 'tell 1; exit 0' TERM INT
+if [ "${1-}" = stopped ]; then
+    # systemd has a job of the type restart for this unit only while `systemctl restart` waits for its end. Then the last
+    # word stands until the next loop has its own: the address does not move for a restart.
+    timeout 5 systemctl list-jobs --no-legend k3s-health.service | grep -q ' restart ' || tell 1
+    exit 0
+fi
+
+trap 'exit 0' TERM INT
 
 good=0
 bad=0
