@@ -15,6 +15,7 @@ mod keepalived;
 mod keepalived_image;
 mod namespace;
 mod netboot;
+mod node;
 mod reports;
 mod router;
 mod scripts;

@@ -74,7 +74,7 @@ impl Namespace {
     pub fn new() -> Namespace {
         let mut unshare = bound_to_this_thread("unshare");
         unshare.args(["--net", "--mount", "--propagation", "private"]);
-        unshare.args(["sh", "-c", "echo here; exec sleep 900"]);
+        unshare.args(["sh", "-c", "echo here; exec sleep 3600"]);
         let (holder, mut output) = Process::piped(&mut unshare);
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
