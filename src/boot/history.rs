@@ -144,6 +144,12 @@ pub struct HostHistory {
     /// It may be rebooting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reboot: Option<RebootLock>,
+    /// Its restore config is installed, and it has not joined since: it may fetch a snapshot.
+    #[serde(default)]
+    pub restoring: bool,
+    /// It joined once with its restore config.
+    #[serde(default)]
+    pub restored: bool,
     /// By which it is known again under another name.
     #[serde(default)]
     pub macs: BTreeSet<MacAddr>,
@@ -190,7 +196,7 @@ const EVENTS_KEPT: usize = 40;
 /// Whether `config` is one of the names that this host's Ignition configs can have, now or by an earlier inventory.
 pub fn is_config_of(host: &HostName, config: &str) -> bool {
     match config.strip_prefix(host.as_str()) {
-        Some(rest) => ["", "-bootstrap", "-reinstall"].contains(&rest),
+        Some(rest) => ["", "-bootstrap", "-restore", "-reinstall"].contains(&rest),
         None => false,
     }
 }
@@ -245,6 +251,11 @@ impl History {
         self.hosts.values().any(|host| host.bootstrapped)
     }
 
+    /// Some host came back from a snapshot: there is a cluster.
+    pub fn is_restored(&self) -> bool {
+        self.hosts.values().any(|host| host.restored)
+    }
+
     /// Whether it says just what was noted last: a machine that asks every ten seconds is no news each time.
     pub fn repeats(&self, host: &HostName, dated: &Dated) -> bool {
         let Some(known) = self.of(host.as_str()) else { return false };
@@ -296,7 +307,7 @@ impl HostHistory {
             // Whether there is a cluster is not presumed.
             Event::PresumedInstalled { config } => {
                 self.reboot = None;
-                self.finish_install(at, config);
+                self.finish_install(host, at, config);
             }
             // What was installed before is on the disk still, whatever was to be installed since.
             Event::Booted { config, again: true, .. } => {
@@ -325,7 +336,13 @@ impl HostHistory {
             Event::Hardware { macs } => self.macs = macs.clone(),
             Event::File { .. } | Event::Image { .. } => {}
             Event::Layering { .. } | Event::Rebooting { .. } | Event::K3sStarted { .. } => {}
-            Event::Joined { .. } | Event::StepFailed { .. } => {}
+            Event::StepFailed { .. } => {}
+            Event::Joined { config, .. } => {
+                let is_restored = is_of_phase("restore", host, config);
+                self.restoring &= !is_restored;
+                self.restored |= is_restored;
+                self.bootstrapped |= is_restored;
+            }
         }
     }
 
@@ -342,11 +359,12 @@ impl HostHistory {
     }
 
     fn finish(&mut self, host: &HostName, at: Moment, config: &str) {
-        self.finish_install(at, config);
+        self.finish_install(host, at, config);
         self.bootstrapped |= is_bootstrap_of(host, config);
     }
 
-    fn finish_install(&mut self, at: Moment, config: &str) {
+    fn finish_install(&mut self, host: &HostName, at: Moment, config: &str) {
+        self.restoring = is_of_phase("restore", host, config);
         self.installed = Some(Installed { at, config: config.to_owned() });
         self.armed = None;
         self.installing = None;
@@ -368,7 +386,11 @@ impl HostHistory {
 }
 
 fn is_bootstrap_of(host: &HostName, config: &str) -> bool {
-    config.strip_prefix(host.as_str()) == Some("-bootstrap")
+    is_of_phase("bootstrap", host, config)
+}
+
+fn is_of_phase(phase: &str, host: &HostName, config: &str) -> bool {
+    config.strip_prefix(host.as_str()).and_then(|rest| rest.strip_prefix('-')) == Some(phase)
 }
 
 impl fmt::Display for Event {

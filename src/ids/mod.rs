@@ -4,10 +4,12 @@
 
 mod network;
 mod node;
+mod snapshot;
 mod software;
 
 pub use network::*;
 pub use node::*;
+pub use snapshot::*;
 pub use software::*;
 
 /// Why a text is not what it should be, and the remedy.

@@ -15,7 +15,7 @@ use crate::document::At;
 use crate::ids::{HostName, Priority};
 use crate::report::{Finding, Report};
 
-use super::model::{Inventory, K3s, Network, Phase, Router, Selinux, Vips};
+use super::model::{Inventory, K3s, Network, Phase, Restore, Router, Selinux, Vips};
 use super::raw;
 
 /// Keys of k3s' config.yaml that pxe-serve writes itself, and where to say them instead.
@@ -33,6 +33,10 @@ const OUR_K3S_KEYS: &[(&str, &str)] = &[
     ("token", "k3s.token"),
     ("token-file", "k3s.token"),
 ];
+
+/// Keys of k3s' config.yaml that say another thing than `k3s.snapshots`.
+const SNAPSHOT_KEYS: &[&str] =
+    &["etcd-disable-snapshots", "etcd-snapshot-dir", "etcd-snapshot-schedule-cron"];
 
 /// Where rules put what they find.
 pub(super) struct Checker<'r> {
@@ -103,6 +107,8 @@ pub fn check(mut raw: raw::Inventory, report: &RefCell<Report>) -> Option<Invent
             bootstrap_host: bootstrap_host?,
             phase,
             selinux: k3s.selinux.map_or(Selinux::None, |selinux| selinux.value),
+            restore: k3s.restore.map_or(Restore::Newest, |restore| restore.value),
+            snapshots: k3s.snapshots.map(|snapshots| snapshots.value),
             offline,
         },
         fcos: fcos?,
@@ -134,11 +140,23 @@ fn bootstrap_host(
 
 /// Whoever reinstalls the only server has no cluster left to join.
 fn phase(raw: &raw::Inventory, priorities: &hosts::Priorities, checker: &Checker<'_>) -> Phase {
+    if let Some(restore) = &raw.k3s.restore
+        && raw.k3s.phase.as_ref().is_none_or(|phase| phase.value != Phase::Restore)
+    {
+        checker.push(restore.note("counts only with `phase: restore`").help("leave it out until then"));
+    }
     let is_alone = priorities.len() == 1;
     match &raw.k3s.phase {
         Some(phase) if is_alone && phase.value == Phase::Reinstall => {
             let help = "write bootstrap, or leave the phase out: a single server starts its cluster anew";
             checker.push(phase.warning("the only server would wait for another one to join").help(help));
+            phase.value
+        }
+        Some(phase) if phase.value == Phase::Restore => {
+            let help = "once the cluster runs, write reinstall";
+            let first =
+                "the first server comes back from a snapshot, once it is armed, and the others join it";
+            checker.push(phase.note(first).help(help));
             phase.value
         }
         Some(phase) if !is_alone && phase.value == Phase::Bootstrap => {
@@ -180,6 +198,10 @@ fn check_k3s(raw: &raw::Inventory, checker: &Checker<'_>) -> serde_json::Map<Str
                 "say it in {instead}; k3s takes the last of two values, and servers that differ do not join"
             );
             checker.push(key.error("pxe-serve writes this key itself").help(help));
+        }
+        if raw.k3s.snapshots.is_some() && SNAPSHOT_KEYS.contains(&plain) {
+            let help = "leave it out, and write k3s.snapshots as `{to: router, every_hours: 6}` for another schedule";
+            checker.push(key.error("contradicts k3s.snapshots").help(help));
         }
         if plain == "kube-apiserver-arg"
             && raw.k3s.version.as_ref().is_some_and(|version| version.value.has_authentication_config())

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::catalogue::ArtifactPath;
 use crate::inventory::{
-    Arch, BootImages, DiskFormat, Host, InstallForm, Inventory, K3s, Phase, Role, Selinux, UpdateStrategy,
-    UpdateWindow, Updates,
+    Arch, BootImages, DiskFormat, Host, InstallForm, Inventory, K3s, Phase, Restore, Role, Selinux,
+    UpdateStrategy, UpdateWindow, Updates,
 };
 
 use super::Site;
@@ -116,6 +116,8 @@ fn k3s_context(k3s: &K3s, offline: &Value) -> Value {
         authentication_config => k3s.version.has_authentication_config(),
         offline,
         phase => phase(k3s.phase),
+        restore => restore(k3s),
+        snapshots => k3s.snapshots.is_some(),
         selinux => match k3s.selinux { Selinux::None => "none", Selinux::Image => "image", Selinux::Layered => "layered" },
     }
 }
@@ -151,9 +153,21 @@ fn updates(updates: &Updates) -> Value {
     context! { strategy, windows, drains => updates.drain_kubeconfig.is_some() }
 }
 
+/// Undefined unless `k3s.phase` is restore.
+fn restore(k3s: &K3s) -> Value {
+    match &k3s.restore {
+        _ if k3s.phase != Phase::Restore => Value::UNDEFINED,
+        Restore::Newest => context! { snapshot => "newest" },
+        Restore::Named { host, name, sha256 } => {
+            context! { snapshot => format!("{host}/{name}"), sha256 => sha256.to_string() }
+        }
+    }
+}
+
 fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Bootstrap => "bootstrap",
+        Phase::Restore => "restore",
         Phase::Reinstall => "reinstall",
     }
 }

@@ -16,6 +16,7 @@ mod keepalived_image;
 mod namespace;
 mod netboot;
 mod reports;
+mod restore;
 mod router;
 mod scripts;
 mod server;
