@@ -62,9 +62,18 @@ fn promised(inventory: &Inventory, host: &Host, history: &History, now: Moment) 
         let phase = phase(inventory, host, history, bootstrap);
         let config = match phase {
             Some(Phase::Bootstrap) => format!("{}-bootstrap", host.name),
+            Some(Phase::Restore) => format!("{}-restore", host.name),
             Some(Phase::Reinstall) => format!("{}-reinstall", host.name),
             None => host.name.to_string(),
         };
+        if phase == Some(Phase::Reinstall) && inventory.k3s.phase == Phase::Restore {
+            why += match history.is_restored() {
+                true => {
+                    "; joins the cluster that was restored before, `pxe-serve arm --bootstrap` restores once more"
+                }
+                false => "; joins the cluster that may be there, `pxe-serve arm --bootstrap` restores one",
+            };
+        }
         if phase == Some(Phase::Reinstall) && inventory.k3s.phase == Phase::Bootstrap {
             why += match history.is_bootstrapped() {
                 true => {
@@ -125,7 +134,7 @@ pub fn in_force(known: &HostHistory, now: Moment) -> Option<&Arming> {
     known.armed.as_ref().filter(|arming| arming.at <= now.plus(CLOCK_DRIFT) && now < arming.until)
 }
 
-/// A cluster is bootstrapped once: afterwards the bootstrap host joins what it started, whatever `k3s.phase` says. A
+/// A cluster is bootstrapped or restored once: afterwards the bootstrap host joins it, whatever `k3s.phase` says. A
 /// single server has nobody to join, unless one that the inventory has no more was installed: servers are commented out.
 /// `None` is a host that never bootstraps.
 fn phase(inventory: &Inventory, host: &Host, history: &History, bootstrap: bool) -> Option<Phase> {
@@ -136,9 +145,13 @@ fn phase(inventory: &Inventory, host: &Host, history: &History, bootstrap: bool)
         known.installed.is_some() && inventory.host(name.as_str()).is_none()
     };
     let is_single = inventory.control_planes().count() == 1 && !history.iter().any(is_gone);
-    let is_sure = history.doubt.is_none() && !history.is_bootstrapped();
-    let is_first = inventory.k3s.phase == Phase::Bootstrap && is_sure;
-    Some(if bootstrap || is_single || is_first { Phase::Bootstrap } else { Phase::Reinstall })
+    let (first, has_begun) = match inventory.k3s.phase {
+        Phase::Restore => (Phase::Restore, history.is_restored()),
+        Phase::Bootstrap => (Phase::Bootstrap, history.is_bootstrapped()),
+        Phase::Reinstall => (Phase::Bootstrap, true),
+    };
+    let is_first = history.doubt.is_none() && !has_begun;
+    Some(if bootstrap || is_single || is_first { first } else { Phase::Reinstall })
 }
 
 /// With `install: kernel_arguments` nobody reports from the live system. An install that a host was sent into counts

@@ -144,6 +144,12 @@ pub struct HostHistory {
     /// It may be rebooting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reboot: Option<RebootLock>,
+    /// Its restore config is installed, and it has not joined since: it may fetch a snapshot.
+    #[serde(default)]
+    pub restoring: bool,
+    /// It joined once with its restore config.
+    #[serde(default)]
+    pub restored: bool,
     /// By which it is known again under another name.
     #[serde(default)]
     pub macs: BTreeSet<MacAddr>,
@@ -199,7 +205,7 @@ const EVENTS_KEPT: usize = 40;
 /// Whether `config` is one of the names that this host's Ignition configs can have, now or by an earlier inventory.
 pub fn is_config_of(host: &HostName, config: &str) -> bool {
     match config.strip_prefix(host.as_str()) {
-        Some(rest) => ["", "-bootstrap", "-reinstall"].contains(&rest),
+        Some(rest) => ["", "-bootstrap", "-restore", "-reinstall"].contains(&rest),
         None => false,
     }
 }
@@ -252,6 +258,11 @@ impl History {
     /// Some host was installed with its bootstrap config: there is a cluster.
     pub fn is_bootstrapped(&self) -> bool {
         self.hosts.values().any(|host| host.bootstrapped)
+    }
+
+    /// Some host came back from a snapshot: there is a cluster.
+    pub fn is_restored(&self) -> bool {
+        self.hosts.values().any(|host| host.restored)
     }
 
     /// Whether it says just what was noted last: a machine that asks every ten seconds is no news each time.
@@ -324,7 +335,7 @@ impl HostHistory {
             // Whether there is a cluster is not presumed.
             Event::PresumedInstalled { config } => {
                 self.reboot = None;
-                self.finish_install(at, config);
+                self.finish_install(host, at, config);
             }
             // What was installed before is on the disk still, whatever was to be installed since.
             Event::Booted { config, again: true, .. } => {
@@ -353,14 +364,16 @@ impl HostHistory {
             Event::Hardware { macs } => self.macs = macs.clone(),
             Event::File { .. } | Event::Image { .. } => {}
             Event::Layering { .. } | Event::Rebooting { .. } | Event::K3sStarted { .. } => {}
-            Event::Joined { config, ca_sha256: Some(ca_sha256) } => {
-                let founded = self.bootstraps && is_bootstrap_of(host, config);
-                self.bootstraps = false;
-                if founded || self.member.as_ref().is_none_or(|member| member.ca_sha256 != *ca_sha256) {
-                    self.member = Some(Membership { ca_sha256: *ca_sha256, at, founded });
+            Event::StepFailed { .. } => {}
+            Event::Joined { config, ca_sha256 } => {
+                let is_restored = is_of_phase("restore", host, config);
+                self.restoring &= !is_restored;
+                self.restored |= is_restored;
+                self.bootstrapped |= is_restored;
+                if let Some(ca_sha256) = ca_sha256 {
+                    self.belong_to(*ca_sha256, at, is_bootstrap_of(host, config));
                 }
             }
-            Event::Joined { .. } | Event::StepFailed { .. } => {}
         }
         self.progress = Progress::after(self.progress.take(), at, event, self.installing.is_some());
     }
@@ -378,16 +391,26 @@ impl HostHistory {
     }
 
     fn finish(&mut self, host: &HostName, at: Moment, config: &str) {
-        self.finish_install(at, config);
+        self.finish_install(host, at, config);
         self.bootstrapped |= is_bootstrap_of(host, config);
     }
 
-    fn finish_install(&mut self, at: Moment, config: &str) {
+    fn finish_install(&mut self, host: &HostName, at: Moment, config: &str) {
+        self.restoring = is_of_phase("restore", host, config);
         self.installed = Some(Installed { at, config: config.to_owned() });
         self.armed = None;
         self.installing = None;
         self.unfinished = None;
         self.attempts = 0;
+    }
+
+    /// It is a server of the cluster of this CA.
+    fn belong_to(&mut self, ca_sha256: Sha256, at: Moment, is_bootstrap: bool) {
+        let founded = self.bootstraps && is_bootstrap;
+        self.bootstraps = false;
+        if founded || self.member.as_ref().is_none_or(|member| member.ca_sha256 != ca_sha256) {
+            self.member = Some(Membership { ca_sha256, at, founded });
+        }
     }
 
     fn give_up(&mut self) {
@@ -409,7 +432,11 @@ fn unit(message: &str) -> &str {
 }
 
 fn is_bootstrap_of(host: &HostName, config: &str) -> bool {
-    config.strip_prefix(host.as_str()) == Some("-bootstrap")
+    is_of_phase("bootstrap", host, config)
+}
+
+fn is_of_phase(phase: &str, host: &HostName, config: &str) -> bool {
+    config.strip_prefix(host.as_str()).and_then(|rest| rest.strip_prefix('-')) == Some(phase)
 }
 
 impl fmt::Display for Event {

@@ -20,6 +20,9 @@ pub struct Roster {
     /// Why hosts may be installed that no install is known of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
+    /// What is wrong with the cluster's snapshots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<String>,
     pub hosts: Vec<HostEntry>,
     pub unknown: Vec<Stranger>,
 }
@@ -56,7 +59,7 @@ pub fn roster(inventory: &Inventory, history: &History, strangers: &Strangers, n
     let is_host = |machine: &Machine| matches!(identify(inventory, machine), Identity::Host(_));
     let unknown = strangers.latest().into_iter().filter(|stranger| !is_host(&stranger.machine));
     let doubt = history.doubt.as_ref().map(ToString::to_string);
-    Roster { broken: None, doubt, hosts: hosts.collect(), unknown: unknown.collect() }
+    Roster { broken: None, doubt, snapshots: None, hosts: hosts.collect(), unknown: unknown.collect() }
 }
 
 /// What a host hangs at. A second cluster is worse than whatever else failed.

@@ -29,7 +29,7 @@ pub struct ArmArgs {
     #[arg(long = "for", value_name = "TIME", default_value = "30m", value_parser = humantime::parse_duration)]
     time: Duration,
 
-    /// With the config that starts a new cluster, although there was one already
+    /// With the config that starts the cluster, although there was one: from a snapshot with `k3s.phase: restore`, else anew
     #[arg(long)]
     bootstrap: bool,
 

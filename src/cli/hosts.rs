@@ -39,14 +39,8 @@ const LAST_MAX: usize = 80;
 fn to_text(roster: &Roster, now: Moment) -> String {
     let mut rows = vec![HEADINGS.map(str::to_owned)];
     rows.extend(roster.hosts.iter().map(|host| row(host, now)));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
     let mut text = warnings(roster);
-    for row in &rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
+    super::table(&rows, &mut text);
     let reboots: String = roster.hosts.iter().filter_map(|host| reboot(host, now)).collect();
     if !reboots.is_empty() {
         text.push('\n');
@@ -68,11 +62,16 @@ fn to_text(roster: &Roster, now: Moment) -> String {
 pub fn warnings(roster: &Roster) -> String {
     let doubt = |why| format!("Hosts that no install is known of may be installed: {why}\n");
     let doubt = roster.doubt.as_ref().map(doubt).unwrap_or_default();
-    roster.broken.as_deref().map(broken).unwrap_or_default() + &doubt
+    let snapshots = roster.snapshots.as_deref().map(warn_of_snapshots).unwrap_or_default();
+    roster.broken.as_deref().map(broken).unwrap_or_default() + &doubt + &snapshots
 }
 
 pub fn broken(reason: &str) -> String {
     format!("The last edit is not served, and nobody is installed until it is mended: {reason}\n")
+}
+
+pub fn warn_of_snapshots(reason: &str) -> String {
+    format!("Snapshots: {reason}\n")
 }
 
 fn row(host: &HostEntry, now: Moment) -> [String; 7] {
@@ -129,7 +128,7 @@ fn describe(stranger: &Stranger, now: Moment) -> String {
 }
 
 /// The two largest units: `3days 4h`, `12m 5s`.
-fn ago(time: Duration) -> String {
+pub fn ago(time: Duration) -> String {
     let long = humantime::format_duration(time).to_string();
     long.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }

@@ -21,6 +21,7 @@ mod progress;
 mod render;
 mod serve;
 mod show;
+mod snapshots;
 mod sources;
 mod target;
 mod tls_san;
@@ -57,6 +58,7 @@ enum Verb {
     Render(render::RenderArgs),
     Check(check::CheckArgs),
     Hosts(hosts::HostsArgs),
+    Snapshots(snapshots::SnapshotsArgs),
     Arm(arm::ArmArgs),
     Unlock(unlock::UnlockArgs),
     Failover(failover::FailoverArgs),
@@ -84,6 +86,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Render(args) => render::run(args),
         Verb::Check(args) => check::run(args),
         Verb::Hosts(args) => hosts::run(args),
+        Verb::Snapshots(args) => snapshots::run(args),
         Verb::Arm(args) => arm::run(args),
         Verb::Unlock(args) => unlock::run(args),
         Verb::Failover(args) => failover::run(args),
@@ -156,6 +159,17 @@ fn refusal(invalid: Invalid) -> anyhow::Error {
 fn now() -> UnixSeconds {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_secs().try_into().unwrap_or(UnixSeconds::MAX)
+}
+
+/// Columns as wide as their widest cell, two blanks between them.
+fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]], text: &mut String) {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
 }
 
 /// Writes to stdout. A reader that has seen enough (`| head`) is no error.

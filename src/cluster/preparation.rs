@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::ids::Invalid;
-use crate::inventory::{Host, Inventory, Phase};
+use crate::inventory::{Host, Inventory};
 
 use super::node::{ETCD_ROLE, Node, can_spare, node_of};
 
@@ -86,7 +86,7 @@ pub fn plan(
     nodes: &[Node],
     wish: &Wish,
 ) -> Result<Vec<Planned>, Invalid> {
-    if inventory.k3s.phase == Phase::Bootstrap && inventory.k3s.bootstrap_host == host.name {
+    if inventory.k3s.phase.begins() && inventory.k3s.bootstrap_host == host.name {
         return Err(Invalid::new(
             format!("installed anew, {} would start a second cluster beside this one", host.name),
             "set k3s.phase to reinstall: there is a cluster to join",

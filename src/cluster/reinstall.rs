@@ -1,6 +1,6 @@
 //! What the cluster must forget of a host before it is installed anew, as commands to copy.
 
-use crate::inventory::{Host, Inventory, Phase};
+use crate::inventory::{Host, Inventory};
 
 /// Lines of sh; what an operator decides stands in them as comments.
 pub fn before_reinstall(inventory: &Inventory, host: &Host) -> String {
@@ -18,9 +18,9 @@ pub fn before_reinstall(inventory: &Inventory, host: &Host) -> String {
         line(&format!("ssh core@{} sudo k3s etcd-snapshot save", host.address()));
         return text;
     }
-    if inventory.k3s.phase == Phase::Bootstrap && *name == inventory.k3s.bootstrap_host {
+    if inventory.k3s.phase.begins() && *name == inventory.k3s.bootstrap_host {
         line(&format!(
-            "# k3s.phase is bootstrap: installed now, {name} starts a second cluster. Write reinstall first."
+            "# k3s.phase is not reinstall: installed now, {name} may start a second cluster. Write reinstall first."
         ));
     }
     if is_server {

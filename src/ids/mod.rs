@@ -4,11 +4,13 @@
 
 mod network;
 mod node;
+mod snapshot;
 mod software;
 mod token;
 
 pub use network::*;
 pub use node::*;
+pub use snapshot::*;
 pub use software::*;
 pub use token::*;
 

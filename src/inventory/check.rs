@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use crate::ids::{HostName, Priority};
 use crate::report::{Finding, Report};
 
-use super::model::{Host, Inventory, K3s, Network, Phase, Router, Selinux, Vips};
+use super::model::{Host, Inventory, K3s, Network, Phase, Restore, Router, Selinux, Vips};
 use super::raw;
 
 /// Where rules put what they find.
@@ -90,6 +90,8 @@ pub fn check(mut raw: raw::Inventory, report: &RefCell<Report>) -> Option<Invent
             bootstrap_host: bootstrap_host?,
             phase,
             selinux: k3s.selinux.map_or(Selinux::None, |selinux| selinux.value),
+            restore: k3s.restore.map_or(Restore::Newest, |restore| restore.value),
+            snapshots: k3s.snapshots.map(|snapshots| snapshots.value),
             offline,
         },
         fcos: fcos?,
@@ -142,11 +144,23 @@ fn bootstrap_host(
 
 /// Whoever reinstalls the only server has no cluster left to join.
 fn phase(raw: &raw::Inventory, priorities: &hosts::Priorities, checker: &Checker<'_>) -> Phase {
+    if let Some(restore) = &raw.k3s.restore
+        && raw.k3s.phase.as_ref().is_none_or(|phase| phase.value != Phase::Restore)
+    {
+        checker.push(restore.note("counts only with `phase: restore`").help("leave it out until then"));
+    }
     let is_alone = priorities.len() == 1;
     match &raw.k3s.phase {
         Some(phase) if is_alone && phase.value == Phase::Reinstall => {
             let help = "write bootstrap, or leave the phase out: a single server starts its cluster anew";
             checker.push(phase.warning("the only server would wait for another one to join").help(help));
+            phase.value
+        }
+        Some(phase) if phase.value == Phase::Restore => {
+            let help = "once the cluster runs, write reinstall";
+            let first =
+                "the first server comes back from a snapshot, once it is armed, and the others join it";
+            checker.push(phase.note(first).help(help));
             phase.value
         }
         Some(phase) if !is_alone && phase.value == Phase::Bootstrap => {

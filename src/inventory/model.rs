@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::catalogue::ArtifactPath;
+use crate::catalogue::{ArtifactPath, Sha256};
 use crate::document::At;
 use crate::ids::{
     AddressRange, BaseUrl, ComponentName, DevicePath, DnsName, HostName, ImageReference, Interface,
     K3sVersion, KernelArgument, LabelKey, LabelValue, MacAddr, MachineUuid, NodePath, PartitionLabel,
-    Priority, Serial, SshPublicKey, UciName, VirtualRouterId,
+    Priority, Serial, SnapshotName, SshPublicKey, UciName, VirtualRouterId,
 };
 
 use super::images::ImageNames;
@@ -137,6 +138,10 @@ pub struct K3s {
     pub bootstrap_host: HostName,
     pub phase: Phase,
     pub selinux: Selinux,
+    /// With [`Phase::Restore`].
+    pub restore: Restore,
+    /// None: the servers keep their snapshots to themselves.
+    pub snapshots: Option<Snapshots>,
     /// None: nodes download k3s from the internet.
     pub offline: Option<Offline>,
 }
@@ -152,6 +157,15 @@ pub enum Selinux {
     Layered,
 }
 
+/// The servers put their snapshots of etcd on the router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshots {
+    /// How many of each server are kept, at least one.
+    pub keep: usize,
+    /// A divisor of 24: k3s takes them at such hours of the day.
+    pub every_hours: u32,
+}
+
 /// k3s from the router: files of `--static`.
 #[derive(Debug, Clone)]
 pub struct Offline {
@@ -160,11 +174,22 @@ pub struct Offline {
     pub binaries: BTreeMap<Arch, At<ArtifactPath>>,
 }
 
-/// Whether the bootstrap host starts a new cluster or joins the one that is there.
+/// Whether the bootstrap host starts a new cluster, brings the one that was lost back from a snapshot, or joins the one that
+/// is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     Bootstrap,
+    Restore,
     Reinstall,
+}
+
+/// Which snapshot a lost cluster comes back from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restore {
+    /// The newest that the router has when the host asks.
+    Newest,
+    /// This one, and nothing but it.
+    Named { host: HostName, name: SnapshotName, sha256: Sha256 },
 }
 
 /// How hosts are installed, and from which images.
@@ -258,6 +283,20 @@ impl Arch {
 impl Offline {
     pub fn paths(&self) -> impl Iterator<Item = &ArtifactPath> {
         self.binaries.values().chain([&self.install_script]).map(|path| &path.value)
+    }
+}
+
+impl Phase {
+    /// Whether the bootstrap host begins the cluster, and the others wait for it.
+    pub fn begins(self) -> bool {
+        self != Phase::Reinstall
+    }
+}
+
+impl Snapshots {
+    /// The time between two.
+    pub fn every(&self) -> Duration {
+        Duration::from_secs(u64::from(self.every_hours) * 3600)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The Ignition configs to make: one for each host, two for the one that may bootstrap the cluster.
+//! The Ignition configs to make: one for each host, two or three for the one that may begin the cluster.
 
 use crate::inventory::{Host, Inventory, Phase};
 
@@ -36,7 +36,14 @@ pub fn boots(inventory: &Inventory) -> Vec<Boot<'_>> {
     let mut boots = Vec::new();
     for host in &inventory.hosts {
         if host.name == inventory.k3s.bootstrap_host {
-            for (phase, word) in [(Phase::Bootstrap, "bootstrap"), (Phase::Reinstall, "reinstall")] {
+            let phases = [
+                (Phase::Bootstrap, "bootstrap"),
+                (Phase::Restore, "restore"),
+                (Phase::Reinstall, "reinstall"),
+            ];
+            // A restore is rare, and its config says which snapshot: there is one only while it is asked for.
+            let is_wanted = |phase| phase != Phase::Restore || inventory.k3s.phase == phase;
+            for (phase, word) in phases.into_iter().filter(|(phase, _)| is_wanted(*phase)) {
                 let name = format!("{}-{word}", host.name);
                 boots.push(Boot { host, name, phase, is_current: phase == inventory.k3s.phase });
             }

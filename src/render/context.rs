@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::catalogue::ArtifactPath;
 use crate::ids::K3sVersion;
 use crate::inventory::{
-    Arch, DiskFormat, Host, InstallForm, Inventory, Phase, Role, Selinux, UpdateStrategy, UpdateWindow,
-    Updates,
+    Arch, DiskFormat, Host, InstallForm, Inventory, K3s, Phase, Restore, Role, Selinux, UpdateStrategy,
+    UpdateWindow, Updates,
 };
 
 use super::Site;
@@ -124,6 +124,8 @@ fn k3s_context(inventory: &Inventory, offline: &Value, agent_token_file: bool) -
         agent_token_file,
         offline,
         phase => phase(k3s.phase),
+        restore => restore(k3s),
+        snapshots => k3s.snapshots.is_some(),
         selinux => match k3s.selinux { Selinux::None => "none", Selinux::Image => "image", Selinux::Layered => "layered" },
     }
 }
@@ -166,9 +168,21 @@ fn authentication_api(version: &K3sVersion) -> &'static str {
     if version.has_stable_authentication_config() { "v1" } else { "v1beta1" }
 }
 
+/// Undefined unless `k3s.phase` is restore.
+fn restore(k3s: &K3s) -> Value {
+    match &k3s.restore {
+        _ if k3s.phase != Phase::Restore => Value::UNDEFINED,
+        Restore::Newest => context! { snapshot => "newest" },
+        Restore::Named { host, name, sha256 } => {
+            context! { snapshot => format!("{host}/{name}"), sha256 => sha256.to_string() }
+        }
+    }
+}
+
 fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Bootstrap => "bootstrap",
+        Phase::Restore => "restore",
         Phase::Reinstall => "reinstall",
     }
 }

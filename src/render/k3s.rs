@@ -38,7 +38,8 @@ pub fn config(inventory: &Inventory, boot: &Boot<'_>, has_agent_token_file: bool
         config.insert("agent-token-file".into(), "/etc/rancher/k3s/agent-token".into());
     }
     match boot.phase {
-        Phase::Bootstrap => config.insert("cluster-init".into(), true.into()),
+        // k3s refuses `cluster-reset` beside `server` (k3s#8488), and has etcd, not SQLite, only with one of the two.
+        Phase::Bootstrap | Phase::Restore => config.insert("cluster-init".into(), true.into()),
         Phase::Reinstall => config.insert("server".into(), server_url(inventory, boot.host).into()),
     };
     if boot.host.is_control_plane() {
@@ -90,6 +91,10 @@ fn add_server_settings(inventory: &Inventory, config: &mut Map<String, Value>) {
     if let Some(cidr) = k3s.service_cidr {
         config.insert("service-cidr".into(), cidr.to_string().into());
     }
+    if let Some(snapshots) = &k3s.snapshots {
+        let cron = format!("0 */{} * * *", snapshots.every_hours);
+        config.insert("etcd-snapshot-schedule-cron".into(), cron.into());
+    }
     if k3s.version.has_authentication_config() {
         let mut arguments = vec!["authentication-config=/etc/rancher/k3s/authentication-config.yaml"];
         if k3s.version.needs_anonymous_auth_gate() {
@@ -103,7 +108,7 @@ fn add_server_settings(inventory: &Inventory, config: &mut Map<String, Value>) {
 /// nobody holds the VIP; then the others wait for the one that begins it. Port 6443 is k3s' own.
 fn server_url(inventory: &Inventory, host: &Host) -> String {
     let first = inventory.host(inventory.k3s.bootstrap_host.as_str());
-    let first = first.filter(|first| inventory.k3s.phase == Phase::Bootstrap && first.name != host.name);
+    let first = first.filter(|first| inventory.k3s.phase.begins() && first.name != host.name);
     match first.map_or(inventory.vips.primary(), Host::address) {
         IpAddr::V4(address) => format!("https://{address}:6443"),
         IpAddr::V6(address) => format!("https://[{address}]:6443"),

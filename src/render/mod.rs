@@ -135,9 +135,9 @@ impl Kitchen<'_> {
     }
 
     fn insert(&mut self, path: &str, artifact: Artifact) -> Result<(), NotAdded> {
-        // The server answers for the first four, and for all below them; sealing makes the others.
-        const RESERVED: [&str; 6] =
-            ["healthz", "readyz", "pxe/hosts", "pxe/events", MANIFEST_PATH, SHA256SUMS_PATH];
+        // The server answers for the first five, and for all below them; sealing makes the others.
+        const RESERVED: [&str; 7] =
+            ["healthz", "readyz", "pxe/hosts", "pxe/events", "pxe/snapshots", MANIFEST_PATH, SHA256SUMS_PATH];
         let parsed: ArtifactPath = path.parse().map_err(NotAdded::BadPath)?;
         let is_below = |taken: &&str| path.strip_prefix(*taken).is_some_and(|rest| rest.starts_with('/'));
         if RESERVED.iter().any(|taken| path == *taken || is_below(taken)) {

@@ -14,6 +14,7 @@ use super::caller::Caller;
 use super::journal::now;
 use super::refusal::Refusal;
 use super::report;
+use super::snapshots;
 use super::state::ServerState;
 
 /// What is armed and forgotten wipes a disk with the next boot from the network, perhaps of somebody else.
@@ -31,13 +32,17 @@ pub struct Arm {
     pub bootstrap: bool,
 }
 
-pub fn list(state: &ServerState, caller: &Caller) -> Result<Response, Refusal> {
+pub async fn list(state: &ServerState, caller: &Caller) -> Result<Response, Refusal> {
     let status = state.status();
     let served = status.served()?;
     let inventory = &served.generation.inventory;
     caller.must_be_operator(inventory)?;
+    // One that hangs on a broken disk has its own line in the log.
+    let snapshots =
+        snapshots::warning(state, inventory).await.unwrap_or_else(|refusal| Some(refusal.to_string()));
     let mut roster = boot::roster(inventory, &state.chronicle.history(), &state.strangers(), now());
     roster.broken = status.failure.as_ref().map(|failure| failure.reason.clone());
+    roster.snapshots = snapshots;
     // Text, numbers and lists: serde_json has nothing to refuse.
     let body = serde_json::to_string_pretty(&roster).unwrap_or_default() + "\n";
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];

@@ -36,6 +36,7 @@ mod representation;
 mod routes;
 mod script;
 mod signals;
+mod snapshots;
 mod stalled;
 mod state;
 mod state_dir;
@@ -64,12 +65,14 @@ pub use hosts::{ARM_FOR, Arm};
 pub use log::LogFormat;
 pub use operator::OPERATOR_SOCKET;
 pub use readiness::AskReadiness;
+pub use snapshots::{SnapshotEntry, SnapshotList};
 
 use archive::Archive;
 use inputs::Inputs;
 use journal::Chronicle;
 use reload::{Reloader, Trigger};
 use signals::Signals;
+use snapshots::Snapshots;
 use state::ServerState;
 use state_dir::StateDir;
 use watch::{Beside, Notifier, Watch};
@@ -144,8 +147,9 @@ impl Server {
         let operator = state_dir.as_deref().map(operator::bind).transpose()?.flatten();
         let archive =
             Archive::open(config.keep_generations_for, limits.archive_bytes.clone(), state_dir.clone())?;
+        let snapshots = Snapshots::open(state_dir.clone())?;
         let state = ServerState::new(config.secrets, archive, Chronicle::open(state_dir)?);
-        let state = Arc::new(state.asking(config.readiness.clone()));
+        let state = Arc::new(state.asking(config.readiness.clone()).keeping(snapshots));
         let reloader = Reloader::new(Arc::new(load), state.clone());
         let (inputs, unfinished) = watch::load(&reloader, &Inputs::default(), Trigger::Start).await;
         let mut beside = Beside::default();

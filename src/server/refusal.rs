@@ -13,6 +13,7 @@ use crate::ids::HostName;
 
 use super::access::SecretsPolicy;
 use super::peer::Peer;
+use super::snapshots::SnapshotRefusal;
 
 /// Ignition's own back-off ends at five seconds, too.
 pub const RETRY_AFTER_SECONDS: &str = "5";
@@ -65,6 +66,8 @@ pub enum Refusal {
     BadBody(String),
     #[error("the body did not come in time")]
     SlowBody,
+    #[error("{0}")]
+    Snapshot(#[from] SnapshotRefusal),
     #[error("nothing to serve yet: {0}")]
     NotReady(String),
     #[error("{0}")]
@@ -96,6 +99,7 @@ impl Refusal {
             // What curl --retry comes again for.
             Refusal::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::Snapshot(refusal) => refusal.status(),
             Refusal::NotReady(_) | Refusal::Ours(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

@@ -20,7 +20,7 @@ use super::refusal::Refusal;
 use super::script::Asked;
 use super::state::ServerState;
 use super::target::Target;
-use super::{fetched, fleetlock, health, hosts, listing, log, report, script, static_file};
+use super::{fetched, fleetlock, health, hosts, listing, log, report, script, snapshots, static_file};
 
 type Shared = State<Arc<ServerState>>;
 
@@ -45,6 +45,12 @@ pub fn routes(state: Arc<ServerState>) -> Router {
         )
         .route("/v1/pre-reboot", post(pre_reboot).fallback(|| async { Refusal::Method("POST") }))
         .route("/v1/steady-state", post(steady_state).fallback(|| async { Refusal::Method("POST") }))
+        .route("/pxe/snapshots", only_reading(get(list_snapshots)))
+        .route("/pxe/snapshots/newest", only_reading(get(newest_snapshot)))
+        .route(
+            "/pxe/snapshots/{host}/{name}",
+            get(give_snapshot).put(receive_snapshot).fallback(|| async { Refusal::Method("GET, HEAD, PUT") }),
+        )
         .fallback(only_reading(get(file)))
         .with_state(state.clone())
         .layer(CatchPanicLayer::custom(panicked))
@@ -88,7 +94,7 @@ async fn report(
 }
 
 async fn hosts(State(state): Shared, caller: Caller) -> Result<Response, Refusal> {
-    hosts::list(&state, &caller)
+    hosts::list(&state, &caller).await
 }
 
 async fn cluster_ca(State(state): Shared) -> Result<Response, Refusal> {
@@ -136,6 +142,33 @@ async fn steady_state(
     body: Body,
 ) -> Result<StatusCode, Unlocked> {
     fleetlock::steady_state(&state, &caller, &headers, body).await
+}
+
+async fn list_snapshots(State(state): Shared, caller: Caller) -> Result<Response, Refusal> {
+    snapshots::list(&state, &caller).await
+}
+
+async fn newest_snapshot(State(state): Shared, caller: Caller) -> Result<Response, Refusal> {
+    snapshots::newest(&state, &caller).await
+}
+
+async fn give_snapshot(
+    State(state): Shared,
+    caller: Caller,
+    Path((host, name)): Path<(String, String)>,
+    target: Target,
+) -> Result<Response, Refusal> {
+    snapshots::give(&state, &caller, (&host, &name), &target).await
+}
+
+async fn receive_snapshot(
+    State(state): Shared,
+    caller: Caller,
+    Path((host, name)): Path<(String, String)>,
+    target: Target,
+    body: Body,
+) -> Result<StatusCode, Refusal> {
+    snapshots::receive(&state, &caller, (&host, &name), &target, body).await
 }
 
 async fn healthz(State(state): Shared) -> Response {

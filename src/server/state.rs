@@ -21,6 +21,7 @@ use super::journal::Chronicle;
 use super::peer::Peer;
 use super::readiness::AskReadiness;
 use super::refusal::Refusal;
+use super::snapshots::Snapshots;
 use super::static_file;
 
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct ServerState {
     pub archive: Archive,
     /// What happened to the hosts.
     pub chronicle: Chronicle,
+    /// Snapshots of the cluster's etcd.
+    pub snapshots: Snapshots,
     strangers: Mutex<Strangers>,
     pub readiness: AskReadiness,
     /// Whose turn it is to be told whether it may reboot.
@@ -73,13 +76,14 @@ const WARNED_CLIENTS: usize = 1024;
 
 impl ServerState {
     pub fn new(secrets: SecretsPolicy, archive: Archive, chronicle: Chronicle) -> Self {
-        let (status, strangers, warned, reboots, readiness) = Default::default();
+        let (status, strangers, warned, reboots, readiness, snapshots) = Default::default();
         let static_reads = Arc::new(Semaphore::new(static_file::READS_MAX));
         ServerState {
             status,
             secrets,
             archive,
             chronicle,
+            snapshots,
             strangers,
             readiness,
             reboots,
@@ -91,6 +95,11 @@ impl ServerState {
     /// Who is to be asked whether the cluster's servers are ready.
     pub fn asking(self, readiness: AskReadiness) -> Self {
         ServerState { readiness, ..self }
+    }
+
+    /// Where snapshots of the cluster are kept.
+    pub fn keeping(self, snapshots: Snapshots) -> Self {
+        ServerState { snapshots, ..self }
     }
 
     pub fn status(&self) -> Arc<Status> {

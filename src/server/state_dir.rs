@@ -6,6 +6,7 @@
 //! DIR/journal             what happened to the hosts, see `journal`
 //! DIR/journal.head        how far it went, for sure
 //! DIR/operator.sock       who may open it is the operator, see `operator`
+//! DIR/snapshots/          of the cluster's etcd, see `snapshots`
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};

@@ -19,6 +19,7 @@ mod namespace;
 mod netboot;
 mod node;
 mod reports;
+mod restore;
 mod router;
 mod scripts;
 mod server;

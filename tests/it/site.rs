@@ -30,7 +30,8 @@ hosts:
 ";
 
 /// The names of the sites whose inventories and templates lie in the repository.
-pub const SITES: [&str; 8] = ["seed", "tower", "dual", "old-k3s", "gated-k3s", "ipv6", "bootstrap", "one"];
+pub const SITES: [&str; 9] =
+    ["seed", "tower", "dual", "old-k3s", "gated-k3s", "ipv6", "bootstrap", "one", "restore"];
 
 /// Where a site of the repository is. `seed` is the shipped inventory itself.
 pub fn sources(site: &str) -> Sources {

@@ -4,6 +4,7 @@ mod console;
 mod lifecycle;
 mod machines;
 mod reboots;
+mod restore;
 mod stages;
 mod told;
 mod whatever_happens;

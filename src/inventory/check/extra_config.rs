@@ -25,6 +25,10 @@ const OUR_K3S_KEYS: &[(&str, &str)] = &[
     ("token-file", "k3s.token"),
 ];
 
+/// Keys of k3s' config.yaml that say another thing than `k3s.snapshots`.
+const SNAPSHOT_KEYS: &[&str] =
+    &["etcd-disable-snapshots", "etcd-snapshot-dir", "etcd-snapshot-schedule-cron"];
+
 /// What the API server takes for `tls-min-version` (k8s.io/component-base, `cli/flag`); with another word k3s does not start.
 const TLS_VERSIONS: [&str; 4] = ["VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"];
 
@@ -44,6 +48,10 @@ pub fn check(raw: &raw::K3s, checker: &Checker<'_>) -> serde_json::Map<String, s
         if plain == "write-kubeconfig-mode" && value.is_number() {
             let help = "write it in quotes, such as \"0640\": as a number it is converted, and k3s reads other digits";
             checker.push(key.error("a file mode is a text to k3s").help(help));
+        }
+        if raw.snapshots.is_some() && SNAPSHOT_KEYS.contains(&plain) {
+            let help = "leave it out, and write k3s.snapshots as `{to: router, every_hours: 6}` for another schedule";
+            checker.push(key.error("contradicts k3s.snapshots").help(help));
         }
         if plain == "kube-apiserver-arg" {
             check_api_server_arguments(key, value, version, checker);

@@ -138,7 +138,8 @@ pub fn build(
     bootstrap_host: Option<&HostName>,
     checker: &Checker<'_>,
 ) -> Vec<Host> {
-    let taken_names = bootstrap_host.map(|name| [format!("{name}-bootstrap"), format!("{name}-reinstall")]);
+    let taken_names = bootstrap_host
+        .map(|name| [format!("{name}-bootstrap"), format!("{name}-restore"), format!("{name}-reinstall")]);
     for host in hosts {
         if taken_names.iter().flatten().any(|name| name == host.name.value.as_str()) {
             let help = "its Ignition would lie where that of the bootstrap host lies; choose another name";

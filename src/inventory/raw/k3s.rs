@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::catalogue::ArtifactPath;
+use crate::catalogue::{ArtifactPath, Sha256};
 use crate::document::{At, Fields, Item, Value};
-use crate::ids::{ComponentName, DnsName, HostName, Invalid, K3sVersion};
-use crate::inventory::model::{Arch, Phase, SecretReference, Selinux};
+use crate::ids::{ComponentName, DnsName, HostName, Invalid, K3sVersion, SnapshotName};
+use crate::inventory::model::{Arch, Phase, Restore, SecretReference, Selinux, Snapshots};
 
 use super::{network_address, read_secret};
 
@@ -25,6 +25,8 @@ pub struct K3s {
     pub bootstrap_host: Option<At<HostName>>,
     pub phase: Option<At<Phase>>,
     pub selinux: Option<At<Selinux>>,
+    pub restore: Option<At<Restore>>,
+    pub snapshots: Option<At<Snapshots>>,
     pub binary: Option<At<Binary>>,
     pub install_script: Option<At<ArtifactPath>>,
 }
@@ -71,17 +73,96 @@ pub fn read_k3s(item: &Item<'_>) -> K3s {
         extra_config: fields.get("extra_config").map(|item| read_extra_config(&item)).unwrap_or_default(),
         bootstrap_host: fields.parse("bootstrap_host"),
         phase: fields.get("phase").and_then(|item| {
-            item.choice(&[("bootstrap", Phase::Bootstrap), ("reinstall", Phase::Reinstall)])
+            item.choice(&[
+                ("bootstrap", Phase::Bootstrap),
+                ("restore", Phase::Restore),
+                ("reinstall", Phase::Reinstall),
+            ])
         }),
         selinux: fields.get("selinux").and_then(|item| {
             let choices = [("none", Selinux::None), ("image", Selinux::Image), ("layered", Selinux::Layered)];
             item.choice(&choices)
         }),
+        restore: fields.get("restore").and_then(|item| read_restore(&item)),
+        snapshots: fields.get("snapshots").and_then(|item| read_snapshots(&item)),
         binary: fields.get("binary").and_then(|item| read_binary(&item)),
         install_script: fields.get("install_script").and_then(|item| read_path(&item)),
     };
     fields.finish();
     k3s
+}
+
+/// `snapshot: newest`, or one by its name and digest.
+fn read_restore(item: &Item<'_>) -> Option<At<Restore>> {
+    let mut fields = Fields::of(item)?;
+    let snapshot =
+        fields.require("snapshot", "write newest, or HOST/NAME as `pxe-serve snapshots` shows them");
+    let snapshot = snapshot.and_then(|item| item.text().map(|text| item.at(text)));
+    let sha256 = fields.get("sha256");
+    let restore = match (snapshot?, sha256) {
+        (At { value: "newest", .. }, None) => Some(Restore::Newest),
+        (At { value: "newest", .. }, Some(sha256)) => {
+            let help = "leave it out, or name the snapshot that it is of";
+            item.push(sha256.at(()).error("nobody knows the digest of the newest yet").help(help));
+            None
+        }
+        (_, None) => fields.require("sha256", "write it as `pxe-serve snapshots` shows it").and(None),
+        (named, Some(sha256)) => {
+            let sha256 = sha256.parse_as::<Sha256>("a SHA-256", "`pxe-serve snapshots` shows it");
+            read_named(item, &named).zip(sha256).map(|((host, name), sha256)| Restore::Named {
+                host,
+                name,
+                sha256: sha256.value,
+            })
+        }
+    };
+    fields.finish();
+    restore.map(|restore| item.at(restore))
+}
+
+fn read_named(item: &Item<'_>, named: &At<&str>) -> Option<(HostName, SnapshotName)> {
+    let parse = || {
+        let (host, name) = named.value.split_once('/')?;
+        Some((host.parse().ok()?, name.parse().ok()?))
+    };
+    let parsed = parse();
+    if parsed.is_none() {
+        let help = "write newest, or HOST/NAME such as lenovo1/etcd-snapshot-lenovo1-1764028800";
+        item.push(named.error(format!("{:?} is no snapshot of a host", named.value)).help(help));
+    }
+    parsed
+}
+
+/// Of each server: as many as k3s itself keeps of its own.
+const SNAPSHOTS_KEPT: u32 = 5;
+
+/// k3s' own schedule, at 00:00 and 12:00 (docs, cli/etcd-snapshot).
+const SNAPSHOT_EVERY_HOURS: u32 = 12;
+
+/// `router`, or a map that says more.
+fn read_snapshots(item: &Item<'_>) -> Option<At<Snapshots>> {
+    let usual = Snapshots { keep: SNAPSHOTS_KEPT as usize, every_hours: SNAPSHOT_EVERY_HOURS };
+    if !matches!(item.node.value, Value::Map(_)) {
+        return item.choice(&[("router", usual)]);
+    }
+    let mut fields = Fields::of(item)?;
+    let to = fields.require("to", "write `to: router`").and_then(|item| item.choice(&[("router", ())]));
+    let keep =
+        fields.get("keep").map_or(Some(usual.keep), |item| Some(item.number(1, 20, "")?.value as usize));
+    let every_hours = fields.get("every_hours").map_or(Some(usual.every_hours), |item| read_hours(&item));
+    fields.finish();
+    to?;
+    Some(item.at(Snapshots { keep: keep?, every_hours: every_hours? }))
+}
+
+fn read_hours(item: &Item<'_>) -> Option<u32> {
+    let hours = item.number(1, 12, " hours")?.value;
+    if 24 % hours != 0 {
+        let help = "choose 1, 2, 3, 4, 6, 8 or 12: the schedule begins anew at midnight";
+        item.push(item.at(()).error(format!("{hours} hours do not divide a day")).help(help));
+        return None;
+    }
+    Some(hours)
 }
 
 fn read_path(item: &Item<'_>) -> Option<At<ArtifactPath>> {

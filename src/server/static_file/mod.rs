@@ -26,6 +26,8 @@ use super::precondition::{self, Verdict};
 use super::refusal::Refusal;
 use super::target::Target;
 use open::Opened;
+
+pub use open::stamp;
 use range::Wanted;
 
 /// Reads and opens at a time, for all clients: half of the threads that block, so that loads and the archive have the

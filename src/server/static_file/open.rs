@@ -1,6 +1,6 @@
 //! Opens a file below the folder of `--static`, and below nothing else, and notices when somebody writes into it.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -90,14 +90,17 @@ fn look(file: &File) -> io::Result<(Stamp, u64)> {
     if !meta.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
     }
-    let stamp = Stamp {
+    Ok((stamp(&meta), meta.nlink()))
+}
+
+pub fn stamp(meta: &Metadata) -> Stamp {
+    Stamp {
         device: meta.dev(),
         inode: meta.ino(),
         size: meta.size(),
         modified_ns: nanoseconds(meta.mtime(), meta.mtime_nsec()),
         changed_ns: nanoseconds(meta.ctime(), meta.ctime_nsec()),
-    };
-    Ok((stamp, meta.nlink()))
+    }
 }
 
 fn now_ns() -> i64 {

@@ -11,10 +11,12 @@ use axum::extract::Request;
 use tower::ServiceExt as _;
 
 use crate::boot::Roster;
+use crate::inventory;
 use crate::server::archive::Archive;
 use crate::server::journal::Chronicle;
 use crate::server::peer::Peer;
 use crate::server::routes::routes;
+use crate::server::snapshots::Snapshots;
 use crate::server::state::{Failure, Served, ServerState, Status};
 use crate::server::state_dir::StateDir;
 use crate::server::{AskReadiness, KEEP_GENERATIONS_FOR, SecretsPolicy};
@@ -90,6 +92,22 @@ impl Site {
         self.state.set_status(Status { served, failure: Some(Arc::new(failure())) });
     }
 
+    /// What is served asks for snapshots, two of each server.
+    pub fn with_snapshots(folder: &Path) -> Site {
+        let dir = StateDir::open(folder).unwrap();
+        let snapshots = Snapshots::open(Some(dir.into())).unwrap();
+        let chronicle = Chronicle::open(None).unwrap();
+        chronicle.history().doubt = None;
+        let archive = Archive::open(KEEP_GENERATIONS_FOR, 0..=1 << 20, None).unwrap();
+        let state = ServerState::new(SecretsPolicy::default(), archive, chronicle).keeping(snapshots);
+        let site = Site::over_state(state);
+        let mut generation = with(Vec::new());
+        generation.inventory.k3s.snapshots = Some(inventory::Snapshots { keep: 2, every_hours: 12 });
+        let served = Served::new(generation, SystemTime::UNIX_EPOCH);
+        site.state.set_status(Status { served: Some(Arc::new(served)), failure: None });
+        site
+    }
+
     fn over(secrets: SecretsPolicy) -> Site {
         let chronicle = Chronicle::open(None).unwrap();
         // As with a state directory.
@@ -107,7 +125,11 @@ impl Site {
 
     fn of(secrets: SecretsPolicy, chronicle: Chronicle, readiness: AskReadiness) -> Site {
         let archive = Archive::open(KEEP_GENERATIONS_FOR, 0..=1 << 20, None).unwrap();
-        let state = Arc::new(ServerState::new(secrets, archive, chronicle).asking(readiness));
+        Site::over_state(ServerState::new(secrets, archive, chronicle).asking(readiness))
+    }
+
+    fn over_state(state: ServerState) -> Site {
+        let state = Arc::new(state);
         state.set_status(Status { served: None, failure: Some(Arc::new(failure())) });
         Site { routes: routes(state.clone()), state }
     }

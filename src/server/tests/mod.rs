@@ -17,5 +17,6 @@ mod pinning;
 mod reloading;
 mod reports;
 mod secrets;
+mod snapshots;
 mod state_dir;
 mod static_files;
