@@ -78,6 +78,8 @@ impl Progress {
         match before {
             // A step that is tried again, or a node that starts over and over, has come no further.
             Some(same) if same.stage == stage && stage != Stage::Asked => Some(same),
+            // Two units of a node may say so, the second one late.
+            Some(joined) if joined.stage == Stage::Joined && stage == Stage::K3sStarted => Some(joined),
             _ => Some(Progress { stage, since: at, failed: None }),
         }
     }

@@ -132,6 +132,12 @@ fn a_server_has_joined_when_it_is_ready_and_its_certificate_shows_every_name() {
     let message = "pxe-serve-joined.service: not joined for 0 min: https://127.0.0.1:6443/readyz answers 500, not 200 (000 is no answer)\\nk3s said this";
     assert!(journal.contains(message), "{journal}");
     assert!(known.starts_with("no server has reported"), "{known}");
+    let not_yet = "#!/bin/sh\n[ \"$2\" = k3s.service ] && echo active || echo activating\n";
+    node.program("systemctl", not_yet);
+    let (status, journal, _) = node.joins("dash", "pxe-serve-joined", 200);
+    assert!(status == Some(124) && journal.contains("booted is not reported yet"), "{journal}");
+    assert!(!journal.contains(r#""event":"k3s_started""#), "{journal}");
+    node.program("systemctl", "#!/bin/sh\necho active\n");
     // One name of each kind is missing; another that only looks like it does not help.
     for (name, printed, instead) in [
         ("192.168.26.253", "IP Address:192.168.26.253", "192.168.26.25"),

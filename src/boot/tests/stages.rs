@@ -49,6 +49,7 @@ fn a_host_goes_through_its_stages_and_survives_a_restart_at_each() {
         (joined("two", "ca"), Stage::Joined),
         // A node that runs fetches a config when somebody looks at one.
         (ignition("two"), Stage::Joined),
+        (k3s_started(), Stage::Joined),
         (Event::Disarmed, Stage::Joined),
     ] {
         told.happens("two", event);
