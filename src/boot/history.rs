@@ -314,7 +314,7 @@ impl HostHistory {
                 self.attempts += u32::from(self.is_another_attempt(at));
                 self.give_up();
                 self.installing = Some(Installing { at, config: config.clone(), fetched_ignition: false });
-                self.bootstraps = is_bootstrap_of(host, config);
+                self.bootstraps = begins(host, config);
             }
             Event::Script { .. } => self.give_up(),
             Event::InstallFailed { config, .. } => {
@@ -371,7 +371,7 @@ impl HostHistory {
                 self.restored |= is_restored;
                 self.bootstrapped |= is_restored;
                 if let Some(ca_sha256) = ca_sha256 {
-                    self.belong_to(*ca_sha256, at, is_bootstrap_of(host, config));
+                    self.belong_to(*ca_sha256, at, begins(host, config));
                 }
             }
         }
@@ -429,6 +429,11 @@ impl HostHistory {
 /// The unit that a message of a failed step begins with.
 fn unit(message: &str) -> &str {
     message.split_once(':').map_or(message, |(unit, _)| unit)
+}
+
+/// Whether the others are in the cluster that this config begins: a restored one may be older than what is known.
+fn begins(host: &HostName, config: &str) -> bool {
+    is_bootstrap_of(host, config) || is_of_phase("restore", host, config)
 }
 
 fn is_bootstrap_of(host: &HostName, config: &str) -> bool {

@@ -13,12 +13,12 @@ pub struct Membership {
     pub ca_sha256: Sha256,
     /// When it was first reported.
     pub at: Moment,
-    /// It was sent to bootstrap this cluster.
+    /// It was sent to bootstrap this cluster, or to restore it.
     pub founded: bool,
 }
 
 impl History {
-    /// The CA that the cluster is known by: that of the server that bootstrapped it last, else of the one that joined
+    /// The CA that the cluster is known by: that of the server that bootstrapped or restored it last, else of the one that joined
     /// first. None while another cluster is being bootstrapped: nobody shall be held to the one before.
     pub fn cluster_ca(&self) -> Option<(&HostName, Sha256)> {
         if self.iter().any(|(_, known)| known.bootstraps) {

@@ -3,6 +3,7 @@
 use super::super::{Choice, Doubt, Event};
 use super::told::{Told, armed_for, booted, install, installed};
 use super::{inventory_with, three};
+use crate::catalogue::Sha256;
 use crate::inventory::InstallForm;
 
 fn joined(config: &str) -> Event {
@@ -46,6 +47,23 @@ fn the_bootstrap_host_restores_until_it_has_joined_and_joins_from_then_on() {
     assert_eq!(told.boots("one", InstallForm::Verified), install("one-restore"), "lost once more");
     told.happens("one", installed("one-restore"));
     assert!(is_restoring(&told));
+}
+
+#[test]
+fn a_restored_cluster_is_known_by_the_ca_of_its_snapshot() {
+    let inventory = three("restore");
+    let mut told = lost(&inventory);
+    let with_ca =
+        |config: &str, ca: &[u8]| Event::Joined { config: config.into(), ca_sha256: Some(Sha256::of(ca)) };
+    told.happens("two", with_ca("two", b"later"));
+    told.happens("one", armed_for(&told, 60, false));
+    told.boots("one", InstallForm::Verified);
+    assert_eq!(told.history.cluster_ca(), None, "nobody is held to the one that was lost");
+    told.now += 60;
+    told.happens("one", installed("one-restore"));
+    told.happens("one", with_ca("one-restore", b"of the snapshot"));
+    let (host, ca) = told.history.cluster_ca().unwrap();
+    assert_eq!((host.as_str(), ca), ("one", Sha256::of(b"of the snapshot")));
 }
 
 #[test]
