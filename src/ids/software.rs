@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::{Invalid, text_newtype};
 
-/// A k3s release such as `v1.32.5+k3s1`; ordered by its numbers.
+/// A k3s release such as `v1.37.0+k3s1`; ordered by its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct K3sVersion {
     major: u32,
@@ -67,7 +67,7 @@ impl FromStr for K3sVersion {
         parse().ok_or_else(|| {
             Invalid::new(
                 format!("{text:?} is not a k3s release"),
-                "write the release's full name, such as v1.32.5+k3s1, so that a reinstalled node gets the same one",
+                "write the release's full name, such as v1.37.0+k3s1, so that a reinstalled node gets the same one",
             )
         })
     }

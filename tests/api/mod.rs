@@ -248,7 +248,7 @@ fn content(path: &str) -> (u16, &'static str) {
     match path {
         "/readyz" | "/livez" | "/healthz" => (200, "ok"),
         "/version" => {
-            (200, r#"{"major":"1","minor":"32","gitVersion":"v1.32.5+k3s1","platform":"linux/amd64"}"#)
+            (200, r#"{"major":"1","minor":"37","gitVersion":"v1.37.0+k3s1","platform":"linux/amd64"}"#)
         }
         "/api" => (200, r#"{"kind":"APIVersions","versions":["v1"]}"#),
         "/apis" => (200, r#"{"kind":"APIGroupList","apiVersion":"v1","groups":[]}"#),
@@ -258,7 +258,7 @@ fn content(path: &str) -> (u16, &'static str) {
         ),
         "/api/v1/nodes" => (
             200,
-            r#"{"kind":"NodeList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"lenovo1","labels":{},"creationTimestamp":"2026-01-01T00:00:00Z"},"spec":{},"status":{"conditions":[{"type":"Ready","status":"True"}],"nodeInfo":{"kubeletVersion":"v1.32.5+k3s1"}}},{"metadata":{"name":"lenovo2","labels":{},"creationTimestamp":"2026-01-01T00:00:00Z"},"spec":{},"status":{"conditions":[{"type":"Ready","status":"True"}],"nodeInfo":{"kubeletVersion":"v1.32.5+k3s1"}}}]}"#,
+            r#"{"kind":"NodeList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"lenovo1","labels":{},"creationTimestamp":"2026-01-01T00:00:00Z"},"spec":{},"status":{"conditions":[{"type":"Ready","status":"True"}],"nodeInfo":{"kubeletVersion":"v1.37.0+k3s1"}}},{"metadata":{"name":"lenovo2","labels":{},"creationTimestamp":"2026-01-01T00:00:00Z"},"spec":{},"status":{"conditions":[{"type":"Ready","status":"True"}],"nodeInfo":{"kubeletVersion":"v1.37.0+k3s1"}}}]}"#,
         ),
         _ => {
             (404, r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}"#)

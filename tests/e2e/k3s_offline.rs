@@ -23,8 +23,8 @@ fn needs() -> bool {
 fn offline(binary: &str) -> Site {
     let site = Site::edited(|text| {
         text.replace(
-            "  version: v1.32.5+k3s1",
-            &format!("  version: v1.32.5+k3s1\n  binary: {binary}\n  install_script: pxe/k3s/install.sh"),
+            "  version: v1.37.0+k3s1",
+            &format!("  version: v1.37.0+k3s1\n  binary: {binary}\n  install_script: pxe/k3s/install.sh"),
         )
     });
     std::fs::create_dir_all(site.path("static/k3s")).unwrap();

@@ -7,8 +7,8 @@ use crate::site::Site;
 use crate::tools::{command, have, run, said};
 
 fn with_policy(selinux: &str) -> Site {
-    let line = format!("  selinux: {selinux}\n  version: v1.32.5+k3s1");
-    Site::edited(|text| text.replace("  version: v1.32.5+k3s1", &line))
+    let line = format!("  selinux: {selinux}\n  version: v1.37.0+k3s1");
+    Site::edited(|text| text.replace("  version: v1.37.0+k3s1", &line))
 }
 
 /// Runs `steps`, shell commands among which `try` is the rendered script of `name`, where `/media/there` says that the

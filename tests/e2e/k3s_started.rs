@@ -157,7 +157,7 @@ fn k3s_own_script_alone_starts_nothing_where_it_layers_and_nothing_the_second_ti
     }
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("alone.sh");
-    std::fs::write(&script, "INSTALL_K3S_VERSION=v1.32.5+k3s1 INSTALL_K3S_EXEC=server sh /mnt/installer\n")
+    std::fs::write(&script, "INSTALL_K3S_VERSION=v1.37.0+k3s1 INSTALL_K3S_EXEC=server sh /mnt/installer\n")
         .unwrap();
     for system in SYSTEMS {
         let output = run_on(system, script.to_str().unwrap());

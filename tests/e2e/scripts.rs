@@ -19,11 +19,11 @@ fn shellcheck_finds_nothing_in_the_scripts() {
     if !have(&["shellcheck"], false) {
         return;
     }
-    let old_k3s = Site::edited(|text| text.replace("v1.32.5+k3s1", "v1.30.4+k3s1"));
+    let old_k3s = Site::edited(|text| text.replace("v1.37.0+k3s1", "v1.30.4+k3s1"));
     let host = with_keepalived("health_check: {run_on: host}");
     let policy = |selinux: &str| {
         Site::edited(|text| {
-            text.replace("  version: v1.32.5+k3s1", &format!("  selinux: {selinux}\n  version: v1.32.5+k3s1"))
+            text.replace("  version: v1.37.0+k3s1", &format!("  selinux: {selinux}\n  version: v1.37.0+k3s1"))
         })
     };
     let sites =
@@ -97,7 +97,7 @@ fn systemd_finds_nothing_in_the_units() {
     }
     let site = Site::edited(|text| {
         text.replace("  virtual_router_id: 26 ", "  health_check: {run_on: host}\n  virtual_router_id: 26 ")
-            .replace("  version: v1.32.5+k3s1", "  selinux: layered\n  version: v1.32.5+k3s1")
+            .replace("  version: v1.37.0+k3s1", "  selinux: layered\n  version: v1.37.0+k3s1")
     });
     let root = root_with_units(&site.render());
     let verify = |unit: &str| {
@@ -321,7 +321,7 @@ fn the_health_check_judges_every_answer_of_the_api() {
         return;
     }
     let new = Site::seed();
-    let old = Site::edited(|text| text.replace("v1.32.5+k3s1", "v1.30.4+k3s1"));
+    let old = Site::edited(|text| text.replace("v1.37.0+k3s1", "v1.30.4+k3s1"));
     // Answer, whether it is healthy with an authentication-config, and without.
     let cases = [
         (response("200 OK"), true, true),

@@ -41,7 +41,7 @@ impl Site {
         let text = std::fs::read_to_string(root.join("inventory.yaml")).unwrap();
         std::fs::write(folder.path().join("inventory.yaml"), edit(text)).unwrap();
         std::fs::create_dir(folder.path().join("secrets")).unwrap();
-        for secret in ["keepalived-auth-pass", "k3s-token"] {
+        for secret in ["keepalived-auth-pass", "k3s-token", "k3s-agent-token"] {
             std::fs::copy(root.join("secrets").join(secret), folder.path().join("secrets").join(secret))
                 .unwrap();
         }

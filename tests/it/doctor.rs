@@ -148,9 +148,9 @@ fn each_thing_that_is_wrong_is_found_alone() {
     clinic.lab.start_with(LENOVOS[2], &sans[..sans.len() - 1], A_YEAR, Does::Answers);
     clinic.only("tls-san", "lacks");
     clinic.lab.start(LENOVOS[2], Does::Answers);
-    clinic.lab.edit(|text| edited(&clinic, text).replace("v1.32.5+k3s1", "v1.33.1+k3s1"));
+    clinic.lab.edit(|text| edited(&clinic, text).replace("v1.37.0+k3s1", "v1.33.1+k3s1"));
     std::thread::sleep(Duration::from_millis(1_500));
-    clinic.only("version", "runs v1.32.5+k3s1, the inventory says v1.33.1+k3s1");
+    clinic.only("version", "runs v1.37.0+k3s1, the inventory says v1.33.1+k3s1");
 }
 
 /// What `new` made of the inventory.
@@ -171,7 +171,7 @@ fn an_older_k3s_may_answer_401_to_the_health_check() {
         lab.start(host, Does::AnswersClients);
     }
     let clinic = Clinic::new(lab);
-    clinic.lab.edit(|text| edited(&clinic, text).replace("v1.32.5+k3s1", "v1.30.0+k3s1"));
+    clinic.lab.edit(|text| edited(&clinic, text).replace("v1.37.0+k3s1", "v1.30.0+k3s1"));
     let (_, text) = clinic.text(&[]);
     assert!(
         text.contains("401 without credentials, which the check for this k3s takes for healthy"),

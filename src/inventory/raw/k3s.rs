@@ -59,7 +59,7 @@ impl std::str::FromStr for TlsSan {
 
 pub fn read_k3s(item: &Item<'_>) -> K3s {
     let Some(mut fields) = Fields::of(item) else { return K3s::default() };
-    let version = fields.require("version", "write the release every node gets, such as v1.32.5+k3s1");
+    let version = fields.require("version", "write the release every node gets, such as v1.37.0+k3s1");
     let token =
         fields.require("token", "add `token: {file: secrets/k3s-token}`, made with `openssl rand -hex 32`");
     let k3s = K3s {

@@ -96,7 +96,7 @@ pub fn read(root: &Item<'_>) -> Inventory {
         inventory.keepalived = read_keepalived(&item);
     }
     if let Some(item) =
-        fields.require("k3s", "add `k3s: {version: v1.32.5+k3s1, token: {file: secrets/k3s-token}}`")
+        fields.require("k3s", "add `k3s: {version: v1.37.0+k3s1, token: {file: secrets/k3s-token}}`")
     {
         inventory.k3s = read_k3s(&item);
     }

@@ -28,7 +28,7 @@ router: {{base_url: http://192.168.26.1}}
 network: {{cidr: 192.168.26.0/24}}
 ssh_authorized_keys: [ssh-ed25519 AAAA me]
 keepalived: {{virtual_router_id: 26}}
-k3s: {{version: v1.32.5+k3s1, token: {{env: TOKEN}}}}
+k3s: {{version: v1.32.5+k3s1, token: {{env: TOKEN}}, agent_token: {{env: AGENT_TOKEN}}}}
 updates: {updates}
 defaults: {{role: control_plane, interface: eth0, install_device: /dev/nvme0n1}}
 hosts:

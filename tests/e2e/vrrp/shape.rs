@@ -30,7 +30,7 @@ impl Default for Shape {
             first_node: 5,
             virtual_router_id: 26,
             keepalived: Vec::new(),
-            k3s_version: "v1.32.5+k3s1",
+            k3s_version: "v1.37.0+k3s1",
         }
     }
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# k3s-install.sh server|agent: installs and starts k3s v1.32.5+k3s1, which reads /etc/rancher/k3s/config.yaml.
+# k3s-install.sh server|agent: installs and starts k3s v1.37.0+k3s1, which reads /etc/rancher/k3s/config.yaml.
 # Exit status 0: k3s runs. k3s-install.service runs it until then; it may be run again.
 set -eu
 
@@ -51,7 +51,7 @@ download() {
 # To a file first: a download that breaks off must not be run in part.
 download https://get.k3s.io "$work/install.sh"
 # Every node the same release.
-export INSTALL_K3S_VERSION='v1.32.5+k3s1'
+export INSTALL_K3S_VERSION='v1.37.0+k3s1'
 
 # What k3s' own script (k3s-io/k3s, install.sh) would do by itself, and must not:
 # - layer k3s-selinux with rpm-ostree, which needs a reboot and two more servers on the internet (setup_selinux);
