@@ -17,10 +17,8 @@ impl Node {
     fn new(edit: impl Fn(String) -> String) -> Node {
         let site = Site::at_its_address(|text| {
             let more = "tls_san: [\"fd00:26::fd\", \"2001:db8:0:ab::\", api.example.net]";
-            let agents = "agent_token: {file: secrets/k3s-agent-token}";
-            edit(text.replace("k3s:\n", &format!("k3s:\n  {more}\n  {agents}\n")))
+            edit(text.replace("k3s:\n", &format!("k3s:\n  {more}\n")))
         });
-        std::fs::write(site.path("secrets/k3s-agent-token"), "76543210fedcba9876543210fedcba98\n").unwrap();
         let bundle = site.render();
         let config = std::fs::read_to_string(bundle.join("pxe/configs/k3s-config-lenovo1.yaml")).unwrap();
         let list = config.split_once("tls-san:\n").unwrap().1.lines();
