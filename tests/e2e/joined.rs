@@ -163,7 +163,8 @@ fn a_server_of_an_old_release_is_asked_by_its_own_kubectl_and_a_worker_by_its_ku
     }
     let node = Node::new(|text| {
         let worker = "  lenovo3:\n    role: worker";
-        text.replace("v1.37.0+k3s1", "v1.30.4+k3s1").replace("  lenovo3:", worker)
+        let token = "  agent_token: {file: secrets/k3s-agent-token}\n  phase:";
+        text.replace("v1.37.0+k3s1", "v1.30.4+k3s1").replace("  lenovo3:", worker).replace("  phase:", token)
     });
     node.certificate(&node.names.iter().collect::<Vec<_>>());
     for (answer, exit, joins) in [("ok", 0, true), ("etcd is down", 1, false)] {
