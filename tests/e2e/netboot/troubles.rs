@@ -19,7 +19,7 @@ fn a_broken_inventory_shows_on_the_console_and_once_it_is_mended_the_same_boot_g
         Machine { firmware: Firmware::Bios, mac: LENOVO1, disk: Some(&disk), restarts: false }.boot(&lab);
     let line = 1 + lab.text("inventory.yaml").lines().position(|line| line.contains("reinstal ")).unwrap();
     machine.says(&format!("inventory.yaml:{line}"));
-    machine.says("is none of bootstrap, reinstall");
+    machine.says("is none of bootstrap, restore, reinstall");
     lab.write_inventory(|text| text.replace("phase: reinstal ", "phase: reinstall "));
     let boot = machine.ends();
     assert_eq!(boot.count("LAB installed to /dev/nvme0n1"), 1, "{}", boot.console);

@@ -32,6 +32,18 @@ impl<'l> Node<'l> {
         Node::start(lab, number, Some(&arguments))
     }
 
+    /// With an empty disk, from the network.
+    pub fn power_on(lab: &'l Lab, number: usize) -> Node<'l> {
+        make_empty_disk(lab, number, "system");
+        make_empty_disk(lab, number, "data");
+        Node::start(lab, number, None)
+    }
+
+    /// As it was when it was switched off; from the network first, which sends it to its disk.
+    pub fn boot(lab: &'l Lab, number: usize) -> Node<'l> {
+        Node::start(lab, number, None)
+    }
+
     fn start(lab: &'l Lab, number: usize, kernel: Option<&str>) -> Node<'l> {
         let mut qemu = lab.network.command("setpriv");
         qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"]);
@@ -105,6 +117,12 @@ impl<'l> Node<'l> {
         }
     }
 
+    /// What stopped in an initramfs stays there; what it could not do stands on the console.
+    pub fn assert_no_emergency(&self) {
+        let stopped = self.console().contains("Entering emergency mode");
+        assert!(!stopped, "{} has stopped:\n{}", self.name(), self.last_words());
+    }
+
     /// The end of what it has printed.
     fn last_words(&self) -> String {
         let console = self.console();
@@ -161,6 +179,12 @@ impl<'l> Node<'l> {
             panic!("{}: not within {limit:?}: {what}\n{}\n{}", self.name(), said(&output), said(&journal));
         }
         begin.elapsed()
+    }
+
+    /// The plug is pulled.
+    pub fn power_off(mut self) {
+        self.qemu.signal(rustix::process::Signal::KILL);
+        self.qemu.end(Duration::from_secs(10));
     }
 }
 

@@ -15,6 +15,7 @@
 mod keepalived;
 mod lab;
 mod machine;
+mod mission;
 mod single;
 mod standin;
 
@@ -32,6 +33,11 @@ fn wanted() -> bool {
 /// Where `build-image.sh` leaves the disk.
 fn image() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/node")
+}
+
+/// Where `fetch-live.sh` leaves the live system with coreos-installer.
+fn live() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/live")
 }
 
 const PROGRAMS: &[&str] = &[
