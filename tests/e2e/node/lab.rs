@@ -9,7 +9,7 @@ use crate::namespace::{Namespace, Process};
 use crate::site::{Site, pxe_serve};
 use crate::tools::{command, have, run, said};
 
-use super::{PROGRAMS, image};
+use super::{PROGRAMS, image, live};
 
 /// The shipped inventory's router.
 const ROUTER: &str = "192.168.26.1";
@@ -30,9 +30,28 @@ pub struct Lab {
 impl Lab {
     /// With the shipped inventory, edited. `None` where programs or the image are missing.
     pub fn new(edit: impl Fn(String) -> String) -> Option<Lab> {
+        let image = image();
+        let boot_files = ["vmlinuz", "initrd", "initrd"].map(|name| image.join(name));
         // What build-image.sh writes last.
-        let built = image().join("recipe");
-        if !have(&[PROGRAMS, &[built.to_str().unwrap()]].concat(), true) {
+        Lab::that_boots(boot_files, &[image.join("recipe")], edit)
+    }
+
+    /// The same, with the live system that has the real coreos-installer.
+    pub fn that_installs(edit: impl Fn(String) -> String) -> Option<Lab> {
+        let live = live();
+        let boot_files = ["kernel", "initramfs.img", "rootfs.img"].map(|name| live.join(name));
+        // What the two scripts write last.
+        Lab::that_boots(boot_files, &[image().join("recipe"), live.join("built-by")], edit)
+    }
+
+    /// `boot_files`: kernel, initramfs and rootfs.
+    fn that_boots(
+        boot_files: [PathBuf; 3],
+        built: &[PathBuf],
+        edit: impl Fn(String) -> String,
+    ) -> Option<Lab> {
+        let built: Vec<&str> = built.iter().map(|path| path.to_str().unwrap()).collect();
+        if !have(&[PROGRAMS, &built].concat(), true) {
             return None;
         }
         let site = Site::at_its_address(|text| edit(with_image(text)));
@@ -44,7 +63,7 @@ impl Lab {
         let (_, after) = rest.split_once('\n').unwrap();
         let inventory = format!("{before}ssh_authorized_keys:\n  - {key}{after}");
         std::fs::write(site.path("inventory.yaml"), inventory).unwrap();
-        fill_static_folder(&site);
+        fill_static_folder(&site, boot_files);
 
         let network = Namespace::new();
         network.sh(&format!(
@@ -139,17 +158,18 @@ fn succeeds(program: &str, arguments: &[&str]) {
 }
 
 /// What the inventory may name.
-fn fill_static_folder(site: &Site) {
+fn fill_static_folder(site: &Site, boot_files: [PathBuf; 3]) {
     let standins = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/node/standins");
     for folder in ["static/fcos", "static/k3s", "static/keepalived"] {
         std::fs::create_dir_all(site.path(folder)).unwrap();
     }
     let image = image();
     let image = image.display();
+    let [kernel, initramfs, rootfs] = boot_files.map(|path| path.display().to_string());
     for (from, to) in [
-        (format!("{image}/vmlinuz"), "static/fcos/kernel"),
-        (format!("{image}/initrd"), "static/fcos/initramfs.img"),
-        (format!("{image}/initrd"), "static/fcos/rootfs.img"),
+        (kernel, "static/fcos/kernel"),
+        (initramfs, "static/fcos/initramfs.img"),
+        (rootfs, "static/fcos/rootfs.img"),
         (format!("{image}/metal.raw"), "static/fcos/metal.raw"),
         (format!("{image}/keepalived-2.2.7.tar"), "static/keepalived/2.2.7.tar"),
         (format!("{standins}/k3s"), "static/k3s/k3s"),

@@ -3,6 +3,8 @@
 //! Three machines are switched on with empty disks. All that is between that and a cluster is the router's text for
 //! dnsmasq, the boot scripts, the installer, the disk image, the Ignition configs, and the units in them. No registry
 //! answers: what would reach one goes nowhere.
+//!
+//! It has not passed yet: see docs/proof.md.
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +15,7 @@ use crate::tools::run;
 use super::keepalived::HOLDS;
 use super::lab::{Lab, MACHINES};
 use super::machine::Node;
+use super::wanted;
 
 /// Three machines share two emulated processors, each with an install, two boots and k3s.
 const JOINED: Duration = Duration::from_secs(1500);
@@ -20,6 +23,9 @@ const VIP: &str = "192.168.26.253";
 
 #[test]
 fn three_machines_come_up_from_power_on_to_a_cluster_whose_address_outlives_its_holder() {
+    if !wanted() {
+        return;
+    }
     // A check that takes 0.02 s on a machine takes a second where three are emulated by two processors.
     let edit = |text: String| {
         text.replace("phase: reinstall ", "phase: bootstrap ").replace(
@@ -28,7 +34,7 @@ fn three_machines_come_up_from_power_on_to_a_cluster_whose_address_outlives_its_
              health_check: {interval: 4, timeout: 4}\n",
         )
     };
-    let Some(lab) = Lab::new(edit) else { return };
+    let Some(lab) = Lab::that_installs(edit) else { return };
     lab.ask(&["arm", "--new"]);
     let power_on = Instant::now();
     let seconds = |what: &str| println!("{:5.0} s  {what}", power_on.elapsed().as_secs_f32());
@@ -54,7 +60,7 @@ fn three_machines_come_up_from_power_on_to_a_cluster_whose_address_outlives_its_
     seconds(&format!("{} holds {VIP}", nodes[holder].name()));
 
     // One at a time while all ask at once.
-    assert_one_may_reboot(&lab, &nodes);
+    assert_one_may_reboot(&nodes);
 
     // The plug of the holder.
     let name = nodes[holder].name();
@@ -127,7 +133,8 @@ fn assert_one_cluster_of(lab: &Lab, nodes: &[Node]) {
 fn assert_no_registry_was_needed(node: &Node) {
     let said = node.sh("journalctl --boot --unit keepalived-image --output cat --no-pager");
     assert!(!said.contains("Trying to pull"), "{said}");
-    assert_eq!(node.sh("podman ps --format '{{.Image}}'").trim(), "registry.lab.internal/keepalived:2.2.7");
+    let image = node.sh("podman ps --format '{{.Image}}'");
+    assert!(image.starts_with("localhost/pxe-serve/keepalived:"), "{image}");
 }
 
 /// The one of these that has the VIP.
@@ -139,8 +146,7 @@ fn holder(nodes: &[Node]) -> usize {
 }
 
 fn predicted(lab: &Lab, failure: &str) -> Duration {
-    let said: Value =
-        serde_json::from_str(&lab.ask(&["failover", "--static", "static", "--format", "json"])).unwrap();
+    let said: Value = serde_json::from_str(&lab.ask(&["failover", "--format", "json"])).unwrap();
     let predictions = said["predictions"].as_array().unwrap();
     let prediction = predictions.iter().find(|prediction| prediction["failure"] == failure).unwrap();
     Duration::from_secs_f64(prediction["total"]["most"].as_f64().unwrap())
@@ -148,9 +154,9 @@ fn predicted(lab: &Lab, failure: &str) -> Duration {
 
 /// As Zincati asks (FleetLock, version 1).
 const PRE_REBOOT: &str = "curl --silent --output /dev/null --write-out '%{http_code}' --max-time 30 --header 'fleet-lock-protocol: true' \
-    --data '{\"client_params\": {\"id\": \"'$(cat /etc/machine-id)'\", \"group\": \"default\"}}' http://192.168.26.1/v1/pre-reboot";
+    --data '{\"client_params\": {\"id\": \"'$(cat /etc/machine-id)'\", \"group\": \"control-plane\"}}' http://192.168.26.1/v1/pre-reboot";
 
-fn assert_one_may_reboot(lab: &Lab, nodes: &[Node]) {
+fn assert_one_may_reboot(nodes: &[Node]) {
     let statuses: Vec<String> = std::thread::scope(|scope| {
         let asking: Vec<_> = nodes.iter().map(|node| scope.spawn(|| node.sh(PRE_REBOOT))).collect();
         asking.into_iter().map(|asked| asked.join().unwrap()).collect()
@@ -160,5 +166,4 @@ fn assert_one_may_reboot(lab: &Lab, nodes: &[Node]) {
     let winner = &nodes[statuses.iter().position(|status| status == "200").unwrap()];
     let back = PRE_REBOOT.replace("pre-reboot", "steady-state");
     assert_eq!(winner.sh(&back), "200");
-    let _ = lab;
 }

@@ -40,7 +40,10 @@ fn comes_up<'l>(lab: &'l Lab, config: &str) -> Node<'l> {
         node.waits("k3s runs", K3S, "systemctl is-active --quiet k3s")
     );
     println!("{config}: VIP after {:.0?} more", node.waits("the VIP is held", K3S, HOLDS));
-    lab.waits("the node has reported", K3S, || lab.has_reported("lenovo1", "booted"));
+    println!(
+        "{config}: joined after {:.0?} more",
+        lab.waits("the node has joined", K3S, || lab.has_reported("lenovo1", "joined"))
+    );
     assert_is_well(&node);
     node
 }
